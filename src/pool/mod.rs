@@ -1,1 +1,432 @@
-//! (under construction)
+//! The pool: a pure state machine. Bytes and time in; bytes and ledger batches out. It owns sessions, jobs,
+//! the contribution window and, for each chain, nodes and ledger. It never opens a socket, asks for the
+//! time, draws a random number of its own, or touches a disk: the shell does, and so does a simulator.
+//!
+//! After each `handle_*` call, drain [`Pool::poll_output`]; when [`Pool::batch_due`], write
+//! [`Pool::batch`] and say so; sleep until [`Pool::poll_timeout`].
+
+pub mod chain;
+pub mod clock;
+pub mod commit;
+pub mod job;
+pub mod judge;
+pub mod ledger;
+pub mod miners;
+mod mining;
+pub mod record;
+pub mod session;
+pub mod spec;
+pub mod split;
+pub mod upstream;
+pub mod username;
+pub mod vardiff;
+pub mod window;
+mod work;
+pub mod workers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+
+use core::net::SocketAddr;
+
+use crate::base::Hash32;
+use crate::base::limits::UNAUTHORISED_MS;
+use crate::base::rng::Rng;
+use crate::base::slots::{Key, Slots};
+use crate::base::time::{Now, SECOND};
+use crate::coin::script::Script;
+
+use chain::{Chain, PendingBlock};
+use clock::PoolClock;
+use commit::Commits;
+use job::{Job, Jobs};
+use judge::Reject;
+use ledger::LedgerError;
+use miners::Miners;
+use record::{Entry, MinerId, Recovered};
+use session::Session;
+use spec::PoolSpec;
+use upstream::{LinkAction, LinkKind};
+use window::Window;
+use workers::{Counts, Rates, Workers};
+
+/// Names a node of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId {
+    /// Index of the chain in its pool.
+    pub chain: u8,
+    /// Index of the node in its chain.
+    pub node: u8,
+}
+
+/// Something for the shell to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send to a miner. The same bytes may go to many.
+    ToMiner {
+        /// Which connection.
+        session: Key,
+        /// What.
+        bytes: Rc<[u8]>,
+    },
+    /// Close a miner's connection once what was sent has left.
+    CloseMiner {
+        /// Which connection.
+        session: Key,
+        /// For the log.
+        reason: String,
+    },
+    /// Act on a connection to a node.
+    Link {
+        /// Which node.
+        node: NodeId,
+        /// What to do.
+        action: LinkAction,
+    },
+}
+
+/// Why a ledger on disk cannot be carried on.
+#[derive(Debug)]
+pub enum RecoverError {
+    /// An entry contradicts those before it.
+    Entry {
+        /// Its sequence number.
+        seq: u64,
+        /// What is wrong.
+        error: LedgerError,
+    },
+    /// The whole does not add up.
+    Sum(LedgerError),
+    /// An account of a miner whose script is not on disk.
+    UnknownMiner(MinerId),
+}
+
+impl fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecoverError::Entry { seq, error } => write!(f, "journal entry {seq}: {error}"),
+            RecoverError::Sum(error) => error.fmt(f),
+            RecoverError::UnknownMiner(miner) => write!(f, "miner {miner} has an account but no output script"),
+        }
+    }
+}
+
+impl std::error::Error for RecoverError {}
+
+/// See the module.
+pub struct Pool {
+    spec: PoolSpec,
+    clock: PoolClock,
+    sessions: Slots<Session>,
+    next_extranonce1: u32,
+    workers: Workers,
+    miners: Miners,
+    window: Window,
+    chains: Vec<Chain>,
+    jobs: Jobs,
+    next_job: u64,
+    /// Why the newest template could not be made into a job.
+    job_fault: Option<String>,
+    /// Why the ledger takes no shares although it can be written.
+    ledger_full: Option<String>,
+    /// The last check of the ledgers' law.
+    audit: Result<(), String>,
+    audit_due: bool,
+    commits: Commits,
+    outputs: VecDeque<Output>,
+    rates: Rates,
+    counts: Counts,
+    rejects: BTreeMap<String, u64>,
+    total_work: u128,
+    total_shares: u64,
+    next_tick_ms: u64,
+}
+
+impl Pool {
+    /// A pool that carries on from what was on disk. `seed` gives all its chance; two runs must not share
+    /// one.
+    pub fn new(spec: PoolSpec, recovered: Recovered, seed: u64, now: Now) -> Result<Pool, RecoverError> {
+        let mut rng = Rng::new(seed);
+        let clock = PoolClock::resume(recovered.clock.as_ref(), now);
+        let mark = recovered.clock.unwrap_or_default();
+        let miners = Miners::restore(&recovered.miners);
+        let window = restore_window(&spec, &recovered, &miners, clock.pool_ms(now));
+        let mut chains: Vec<Chain> = Vec::with_capacity(spec.chains.len());
+        for (index, chain) in spec.chains.iter().enumerate() {
+            chains.push(Chain::new(index as u8, chain.clone(), &mut rng, now));
+        }
+        for (seq, entry) in &recovered.journal {
+            for chain in &mut chains {
+                chain.ledger.apply(entry).map_err(|error| RecoverError::Entry { seq: *seq, error })?;
+            }
+        }
+        for chain in &chains {
+            chain.ledger.check().map_err(RecoverError::Sum)?;
+            if let Some((miner, _)) = chain.ledger.accounts().find(|(miner, _)| miners.script(*miner).is_none()) {
+                return Err(RecoverError::UnknownMiner(miner));
+            }
+        }
+        let next_entry = recovered.journal.last().map_or(1, |(seq, _)| seq + 1);
+        let mut pool = Pool {
+            clock,
+            sessions: Slots::default(),
+            // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
+            next_extranonce1: rng.next_u64() as u32,
+            workers: Workers::default(),
+            miners,
+            window,
+            chains,
+            jobs: Jobs::default(),
+            next_job: 0x10_0000 + rng.below(0xf0_0000),
+            job_fault: None,
+            ledger_full: None,
+            audit: Ok(()),
+            audit_due: false,
+            commits: Commits::new(next_entry, now),
+            outputs: VecDeque::new(),
+            rates: Rates::new(now.mono_ms),
+            counts: Counts::default(),
+            rejects: BTreeMap::new(),
+            total_work: mark.total_work,
+            total_shares: mark.total_shares,
+            next_tick_ms: now.mono_ms + SECOND,
+            spec,
+        };
+        pool.resubmit(recovered.blocks, now);
+        Ok(pool)
+    }
+
+    /// A node's connection is open.
+    pub fn handle_link_connected(&mut self, node: NodeId, link: LinkKind, now: Now) {
+        self.with_node(node, now, |upstream| upstream.handle_connected(link, now));
+    }
+
+    /// A node sent something.
+    pub fn handle_link_bytes(&mut self, node: NodeId, link: LinkKind, bytes: &[u8], now: Now) {
+        self.with_node(node, now, |upstream| upstream.handle_bytes(link, bytes, now));
+    }
+
+    /// A node's connection is closed, or could not be opened.
+    pub fn handle_link_closed(&mut self, node: NodeId, link: LinkKind, reason: &str, now: Now) {
+        self.with_node(node, now, |upstream| upstream.handle_closed(link, reason, now));
+    }
+
+    /// The credentials that a node's [`LinkAction::ReadCredentials`] asked for: `user:password`, or why there
+    /// are none.
+    pub fn handle_credentials(&mut self, node: NodeId, credentials: Result<String, String>, now: Now) {
+        self.with_node(node, now, |upstream| upstream.handle_credentials(credentials, now));
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for chain in 0..self.chains.len() {
+            for node in &mut self.chains[chain].nodes {
+                if node.poll_timeout() <= now.mono_ms {
+                    node.handle_timeout(now);
+                }
+            }
+            self.drain_nodes(chain, now);
+        }
+        if now.mono_ms >= self.next_tick_ms {
+            self.next_tick_ms = now.mono_ms + SECOND;
+            self.window.advance(self.clock.pool_ms(now));
+            self.refresh_job(now);
+            self.tend_sessions(now);
+            self.run_audit();
+        }
+    }
+
+    /// When [`Pool::handle_timeout`] or a batch is due, in monotonic milliseconds.
+    pub fn poll_timeout(&self) -> u64 {
+        let nodes = self.chains.iter().flat_map(|chain| &chain.nodes).map(|node| node.poll_timeout());
+        nodes.min().unwrap_or(self.next_tick_ms).min(self.next_tick_ms).min(self.commit_deadline())
+    }
+
+    /// The next thing for the shell to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// How much of the ledger's map is used. Near the end shares are refused, so that there is always room
+    /// for a block.
+    pub fn handle_headroom(&mut self, used_bytes: u64, map_bytes: u64) {
+        let full = used_bytes.saturating_mul(100) >= map_bytes.saturating_mul(95);
+        self.ledger_full = full.then(|| "ledger is nearly full: raise map_mib".to_string());
+    }
+
+    /// What the operator asked for.
+    pub fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
+    /// The chains, the parent first.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// The contribution window.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The registry of miners.
+    pub fn miners(&self) -> &Miners {
+        &self.miners
+    }
+
+    /// The rigs.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Open stratum connections.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The job that rigs work on.
+    pub fn current_job(&self) -> Option<&Job> {
+        self.jobs.current()
+    }
+
+    /// The pool's own time.
+    pub fn clock(&self) -> &PoolClock {
+        &self.clock
+    }
+
+    /// Hashrates of the whole pool.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// Submissions since start by outcome.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Refused submissions since start, by reason.
+    pub fn rejects(&self) -> &BTreeMap<String, u64> {
+        &self.rejects
+    }
+
+    /// Work accepted since the ledger began, in difficulty units.
+    pub fn total_work(&self) -> u128 {
+        self.total_work
+    }
+
+    /// Monotonic milliseconds of the last commit of this run.
+    pub fn committed_ms(&self) -> Option<u64> {
+        self.commits.committed_ms
+    }
+
+    /// What keeps the pool from working as it should, in words; empty when all is well.
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        if let Some(fault) = &self.commits.fault {
+            troubles.push(format!("the ledger cannot be written: {fault}"));
+        }
+        troubles.extend(self.ledger_full.clone());
+        troubles.extend(self.audit.clone().err());
+        troubles.extend(self.job_fault.clone());
+        for chain in &self.chains {
+            if !chain.nodes.iter().any(|node| node.ready_template().is_some()) {
+                troubles.push(format!("no node of {} gives a fresh template", chain.spec.name));
+            }
+        }
+        troubles
+    }
+
+    /// Stops taking shares and makes the last batch due, so that everything accepted is acknowledged.
+    pub fn handle_stop(&mut self) {
+        self.commits.hurry();
+    }
+
+    fn with_node(&mut self, id: NodeId, now: Now, act: impl FnOnce(&mut upstream::Upstream)) {
+        let chain = id.chain as usize;
+        if let Some(upstream) = self.chains.get_mut(chain).and_then(|chain| chain.nodes.get_mut(id.node as usize)) {
+            act(upstream);
+            self.drain_nodes(chain, now);
+        }
+    }
+
+    /// Applies an event to its chain's ledger and puts it in line for the journal.
+    fn record(&mut self, chain: usize, entry: Entry) -> Result<(), LedgerError> {
+        self.chains[chain].ledger.apply(&entry)?;
+        self.commits.record(entry);
+        self.audit_due = true;
+        Ok(())
+    }
+
+    /// Redoes the ledgers' sums after money moved; outside of the turn that found a block.
+    fn run_audit(&mut self) {
+        if std::mem::take(&mut self.audit_due) {
+            let check = self.chains.iter().try_for_each(|chain| chain.ledger.check());
+            self.audit = check.map_err(|error| error.to_string());
+            if let Err(error) = &self.audit {
+                log::error!("{}: {error}", self.spec.name);
+            }
+        }
+    }
+
+    fn resubmit(&mut self, blocks: Vec<(Hash32, Vec<u8>)>, now: Now) {
+        for (hash, bytes) in blocks {
+            let known = |chain: &Chain| chain.ledger.block(&hash).map(|block| block.found.height);
+            let Some((index, height)) =
+                self.chains.iter().enumerate().find_map(|(index, chain)| Some((index, known(chain)?)))
+            else {
+                continue;
+            };
+            log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
+            let block =
+                PendingBlock { height, bytes: bytes.into(), submitted: false, refused_by: BTreeMap::new() };
+            self.chains[index].pending.insert(hash, block);
+            self.chains[index].submit(&hash, now);
+        }
+    }
+
+    fn tend_sessions(&mut self, now: Now) {
+        let idle_ms = self.spec.stratum.idle_timeout_ms;
+        let mut late = Vec::new();
+        let mut changed = Vec::new();
+        for (key, session) in self.sessions.iter_mut() {
+            if now.mono_ms.saturating_sub(session.heard_ms) > idle_ms {
+                late.push((key, "sent nothing for too long"));
+            } else if session.authorised.is_empty()
+                && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
+            {
+                late.push((key, "did not authorize in time"));
+            } else if session.is_mining()
+                && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some()
+            {
+                changed.push(key);
+            }
+        }
+        for (key, reason) in late {
+            self.close(key, reason, now);
+        }
+        for key in changed {
+            self.announce_difficulty(key);
+        }
+    }
+}
+
+fn restore_window(spec: &PoolSpec, recovered: &Recovered, miners: &Miners, pool_ms: u64) -> Window {
+    let mut window = Window::new(spec.window_ms, spec.max_miners, pool_ms);
+    let mut left_out = 0;
+    for (key, cell) in &recovered.cells {
+        match miners.script(key.miner) {
+            Some(script) if window.restore(*key, *cell, script) => {}
+            _ => left_out += 1,
+        }
+    }
+    if left_out > 0 {
+        log::info!("{}: {left_out} cells on disk are older than the window", spec.name);
+    }
+    window
+}
+
+/// Shared by the parts of the pool: the script as people read it.
+fn address_of(chain: &spec::ChainSpec, script: &Script) -> String {
+    crate::coin::address::encode(script, chain.coin, chain.network).unwrap_or_else(|| hex::encode(script.as_bytes()))
+}

@@ -1,0 +1,80 @@
+//! One chain of a pool: its nodes, its ledger, and the blocks that are on their way to the nodes. The parent
+//! chain and merge-mined children are the same type.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::base::Hash32;
+use crate::base::rng::Rng;
+use crate::base::time::Now;
+use crate::coin::template::Template;
+
+use super::ledger::Ledger;
+use super::spec::ChainSpec;
+use super::upstream::Upstream;
+
+/// A block that no node has answered for good.
+#[derive(Debug)]
+pub struct PendingBlock {
+    /// Its height.
+    pub height: u32,
+    /// The whole block.
+    pub bytes: Rc<[u8]>,
+    /// Whether it is in the journal on disk, or was refused there; only then is it sent.
+    pub submitted: bool,
+    /// The nodes that refused it for good, with their reasons.
+    pub refused_by: BTreeMap<usize, String>,
+}
+
+/// See the module.
+pub struct Chain {
+    /// What the operator asked for.
+    pub spec: ChainSpec,
+    /// The nodes, the preferred one first.
+    pub nodes: Vec<Upstream>,
+    /// Who is owed what.
+    pub ledger: Ledger,
+    /// Blocks on their way.
+    pub pending: BTreeMap<Hash32, PendingBlock>,
+    /// The node whose templates are used.
+    pub chosen: Option<usize>,
+}
+
+impl Chain {
+    /// A chain that starts to talk to its nodes.
+    pub fn new(index: u8, spec: ChainSpec, rng: &mut Rng, now: Now) -> Chain {
+        let nodes = spec
+            .nodes
+            .iter()
+            .map(|node| Upstream::new(node.clone(), spec.coin, spec.network, rng.next_u64(), now))
+            .collect();
+        let ledger = Ledger::new(index, spec.terms.clone());
+        Chain { spec, nodes, ledger, pending: BTreeMap::new(), chosen: None }
+    }
+
+    /// Chooses the node to follow: of those that are ready and know the highest block, the one the
+    /// operator prefers. So a node that lags or hangs is left, and returned to when it has caught up.
+    pub fn choose(&mut self) -> Option<&Rc<Template>> {
+        let height = |node: &Upstream| node.ready_template().map(|template| template.height);
+        let highest = self.nodes.iter().filter_map(height).max()?;
+        self.chosen = self.nodes.iter().position(|node| height(node) == Some(highest));
+        self.nodes[self.chosen?].ready_template()
+    }
+
+    /// Sends a pending block to every node.
+    pub fn submit(&mut self, hash: &Hash32, now: Now) {
+        let Some(block) = self.pending.get_mut(hash) else { return };
+        block.submitted = true;
+        for node in &mut self.nodes {
+            node.submit(*hash, block.height, Rc::clone(&block.bytes), now);
+        }
+    }
+
+    /// A pending block needs no more sending.
+    pub fn settle(&mut self, hash: &Hash32) {
+        self.pending.remove(hash);
+        for node in &mut self.nodes {
+            node.forget(hash);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Durable before acknowledged: what waits for the next commit, and what follows it. The shell takes a
+//! batch when one is due, writes it, and says how that went.
+
+use crate::base::Hash32;
+use crate::base::slots::Key;
+use crate::base::time::{NEVER, Now};
+
+use super::record::{Batch, ClockMark, Entry, MinerId};
+use super::window::RowId;
+use super::{Output, Pool, Reject};
+use crate::wire::stratum;
+
+/// The clock mark is renewed this often while nothing else is written, in milliseconds.
+const MARK_MS: u64 = 600_000;
+/// After a failed commit the next one is tried no sooner than this, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// A share that is credited in memory and not yet on disk.
+#[derive(Debug)]
+struct Unacknowledged {
+    session: Key,
+    id: serde_json::Value,
+    worker: Key,
+    row: RowId,
+    work: u64,
+    slot: u64,
+}
+
+/// What waits for the next commit.
+#[derive(Debug)]
+pub(super) struct Commits {
+    /// Journal, miners and blocks that are not on disk yet.
+    batch: Batch,
+    shares: Vec<Unacknowledged>,
+    /// Blocks to submit once the batch is on disk.
+    blocks: Vec<(usize, Hash32)>,
+    /// A block or a changed term must not wait.
+    urgent: bool,
+    next_entry: u64,
+    last_ms: u64,
+    not_before_ms: u64,
+    /// When the last batch reached the disk, monotonic milliseconds.
+    pub(super) committed_ms: Option<u64>,
+    /// Why the last commit failed.
+    pub(super) fault: Option<String>,
+}
+
+impl Commits {
+    pub(super) fn new(next_entry: u64, now: Now) -> Commits {
+        Commits {
+            batch: Batch::default(),
+            shares: Vec::new(),
+            blocks: Vec::new(),
+            // The first commit marks the start of this run.
+            urgent: true,
+            next_entry,
+            last_ms: now.mono_ms,
+            not_before_ms: 0,
+            committed_ms: None,
+            fault: None,
+        }
+    }
+
+    /// Adds an event to the journal; it is written with the next commit, at once.
+    pub(super) fn record(&mut self, entry: Entry) {
+        self.batch.journal.push((self.next_entry, entry));
+        self.next_entry += 1;
+        self.urgent = true;
+    }
+
+    /// Keeps a found block until a node answers for good, and submits it once it is on disk.
+    pub(super) fn keep_block(&mut self, chain: usize, hash: Hash32, bytes: std::rc::Rc<[u8]>) {
+        self.batch.blocks.push((hash, bytes));
+        self.blocks.push((chain, hash));
+        self.urgent = true;
+    }
+
+    /// A kept block is answered for.
+    pub(super) fn settle_block(&mut self, hash: Hash32) {
+        self.batch.settled_blocks.push(hash);
+        self.urgent = true;
+    }
+
+    /// Makes what waits due at once.
+    pub(super) fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// Writes a miner's script with the next commit.
+    pub(super) fn add_miner(&mut self, miner: MinerId, script: Vec<u8>) {
+        self.batch.miners.push((miner, script));
+    }
+}
+
+impl Pool {
+    /// Whether a batch should be written now.
+    pub fn batch_due(&self, now: Now) -> bool {
+        now.mono_ms >= self.commit_deadline()
+    }
+
+    pub(super) fn commit_deadline(&self) -> u64 {
+        let commits = &self.commits;
+        let due = if commits.urgent {
+            0
+        } else if self.window.has_changed() || !commits.shares.is_empty() {
+            commits.last_ms + self.spec.commit_ms
+        } else {
+            commits.last_ms + MARK_MS
+        };
+        due.max(commits.not_before_ms).min(NEVER)
+    }
+
+    /// What must be on disk before [`Pool::handle_committed`] is called.
+    pub fn batch(&mut self, now: Now) -> &Batch {
+        self.window.advance(self.clock.pool_ms(now));
+        let mark = self.clock_mark(now);
+        let batch = &mut self.commits.batch;
+        batch.clock = mark;
+        batch.cells = self.window.take_changed();
+        if let Some(before) = self.window.take_expired_before() {
+            batch.forget_cells_before_ms = Some(before);
+        }
+        batch
+    }
+
+    /// The batch is on disk: its shares are acknowledged and its blocks submitted.
+    pub fn handle_committed(&mut self, now: Now) {
+        let commits = &mut self.commits;
+        commits.batch = Batch::default();
+        commits.urgent = false;
+        commits.last_ms = now.mono_ms;
+        commits.committed_ms = Some(now.mono_ms);
+        commits.not_before_ms = 0;
+        if let Some(fault) = commits.fault.take() {
+            log::warn!("{}: the ledger can be written again (it was: {fault})", self.spec.name);
+        }
+        self.submit_kept_blocks(now);
+        for share in std::mem::take(&mut self.commits.shares) {
+            if let Some(worker) = self.workers.get_mut(share.worker) {
+                worker.counts.accepted += 1;
+            }
+            self.counts.accepted += 1;
+            self.send(share.session, stratum::reply_true(&share.id));
+        }
+    }
+
+    /// The batch is not on disk. Its shares are refused and their credit taken back; its money events
+    /// and blocks stay for the next try. A found block is submitted all the same: it is worth more than
+    /// its place in the journal.
+    pub fn handle_commit_failed(&mut self, reason: &str, now: Now) {
+        log::error!("{}: the ledger cannot be written: {reason}", self.spec.name);
+        let commits = &mut self.commits;
+        commits.fault = Some(reason.to_string());
+        commits.last_ms = now.mono_ms;
+        commits.not_before_ms = now.mono_ms + RETRY_MS;
+        let cells = std::mem::take(&mut commits.batch.cells);
+        self.window.mark_changed(&cells);
+        self.submit_kept_blocks(now);
+        let reject = Reject::Ledger(format!("ledger: {reason}"));
+        for share in std::mem::take(&mut self.commits.shares) {
+            self.window.revoke(share.row, share.work, share.slot);
+            self.total_work -= u128::from(share.work);
+            self.total_shares -= 1;
+            if let Some(worker) = self.workers.get_mut(share.worker) {
+                worker.counts.rejected += 1;
+            }
+            self.count_reject(&reject);
+            self.send(share.session, stratum::reply_error(&share.id, reject.code(), &reject.reason()));
+        }
+    }
+
+    /// Puts an accepted share in line for the next commit.
+    pub(super) fn await_commit(
+        &mut self,
+        session: Key,
+        id: serde_json::Value,
+        worker: Key,
+        row: RowId,
+        work: u64,
+        slot: u64,
+    ) {
+        self.commits.shares.push(Unacknowledged { session, id, worker, row, work, slot });
+    }
+
+    pub(super) fn clock_mark(&self, now: Now) -> ClockMark {
+        ClockMark {
+            pool_ms: self.clock.pool_ms(now),
+            wall_ms: now.wall_ms,
+            total_work: self.total_work,
+            total_shares: self.total_shares,
+        }
+    }
+
+    fn submit_kept_blocks(&mut self, now: Now) {
+        for (chain, hash) in std::mem::take(&mut self.commits.blocks) {
+            self.chains[chain].submit(&hash, now);
+            self.drain_nodes(chain, now);
+        }
+    }
+
+    pub(super) fn send(&mut self, session: Key, bytes: Vec<u8>) {
+        self.outputs.push_back(Output::ToMiner { session, bytes: bytes.into() });
+    }
+}

@@ -1,0 +1,276 @@
+//! Jobs: what rigs work on, with everything that is needed to judge their shares and to assemble the
+//! block. A job's payouts are frozen when it is made. Never talks to anybody.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::rc::Rc;
+
+use crate::base::Hash32;
+use crate::base::limits::{EXTRANONCE1, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
+use crate::coin::block;
+use crate::coin::coinbase::{Coinbase, CoinbaseError, CoinbaseSpec, TxOut};
+use crate::coin::merkle;
+use crate::coin::template::Template;
+use crate::wire::stratum::{NotifyParts, notify};
+
+use super::spec::ChainSpec;
+use super::split::{Claim, Imbalance, Split, split};
+use super::spec::Terms;
+
+/// Fingerprints of accepted shares. The hasher has no random key: nothing depends on the order, and a rig
+/// can only make collisions with its own shares.
+type Seen = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
+
+/// One piece of work.
+pub struct Job {
+    /// Counts the jobs of this pool.
+    pub seq: u64,
+    /// What it is made from, already fitted to the coinbase.
+    pub template: Rc<Template>,
+    /// The coinbase around the extranonce.
+    pub coinbase: Coinbase,
+    /// Merkle branch of the coinbase.
+    pub branch: Vec<Hash32>,
+    /// The version with every bit that rigs may roll cleared.
+    pub version: u32,
+    /// Who the coinbase pays.
+    pub split: Split,
+    /// The terms that the split follows.
+    pub terms: Terms,
+    /// The first ntime that was sent, seconds since 1970.
+    pub ntime: u32,
+    /// When it was made, monotonic milliseconds.
+    pub made_ms: u64,
+    /// The tip has moved on: shares are refused, a block is still tried.
+    pub stale: bool,
+    seen: Seen,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job {{ seq: {}, height: {}, stale: {} }}", self.seq, self.template.height, self.stale)
+    }
+}
+
+/// Why no job could be made of a template.
+#[derive(Debug)]
+pub enum JobError {
+    /// The split is wrong: a bug, stopped before it costs money.
+    Split(Imbalance),
+    /// The coinbase breaks a consensus rule.
+    Coinbase(CoinbaseError),
+    /// The coinbase does not fit beside what can't be dropped.
+    TooLarge(String),
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobError::Split(error) => error.fmt(f),
+            JobError::Coinbase(error) => error.fmt(f),
+            JobError::TooLarge(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for JobError {}
+
+/// What a job is made of.
+pub struct JobParts<'a> {
+    /// See [`Job::seq`].
+    pub seq: u64,
+    /// The node's template.
+    pub template: &'a Rc<Template>,
+    /// The chain it is for.
+    pub chain: &'a ChainSpec,
+    /// The terms in force.
+    pub terms: &'a Terms,
+    /// Everybody who may be paid.
+    pub claims: &'a [Claim<'a>],
+    /// Bytes of the coinbase that a rig may vary.
+    pub extranonce2_len: usize,
+    /// See [`Job::ntime`].
+    pub ntime: u32,
+    /// See [`Job::made_ms`].
+    pub made_ms: u64,
+}
+
+impl Job {
+    /// Shares out the template's value, builds the coinbase, and drops transactions if the block would be
+    /// too heavy with it.
+    pub fn build(parts: &JobParts) -> Result<Job, JobError> {
+        let mut template = Rc::clone(parts.template);
+        loop {
+            let split = split(template.value, parts.terms, parts.claims);
+            split.check().map_err(JobError::Split)?;
+            let coinbase = build_coinbase(parts, &template, &split)?;
+            if let Some(fitted) = template
+                .fitted(coinbase.weight(), coinbase.size())
+                .map_err(|error| JobError::TooLarge(error.to_string()))?
+            {
+                // The value is lower by the dropped fees, so the split is made again; each round drops
+                // at least one transaction, so there is an end.
+                template = Rc::new(fitted);
+                continue;
+            }
+            let txids: Vec<Hash32> = template.transactions.iter().map(|tx| tx.txid).collect();
+            return Ok(Job {
+                seq: parts.seq,
+                branch: merkle::branch(&txids),
+                version: template.version & !parts.chain.coin.version_rolling_mask,
+                coinbase,
+                split,
+                terms: parts.terms.clone(),
+                ntime: parts.ntime,
+                made_ms: parts.made_ms,
+                stale: false,
+                seen: Seen::default(),
+                template,
+            });
+        }
+    }
+
+    /// The `mining.notify` line. `epoch` tells a job that is sent again with a new difficulty from the
+    /// first sending; 0 is the first.
+    pub fn notify(&self, epoch: u32, clean: bool) -> Vec<u8> {
+        notify(&NotifyParts {
+            job_id: &JobId { seq: self.seq, epoch }.to_string(),
+            prev_hash: &block::stratum_prev_hash(&self.template.prev_hash),
+            first: self.coinbase.first(),
+            second: self.coinbase.second(),
+            branch: &self.branch,
+            version: self.version,
+            bits: self.template.bits,
+            ntime: self.ntime,
+            clean,
+        })
+    }
+
+    /// The whole block that `header` solves.
+    pub fn assemble(&self, header: &[u8; 80], extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
+        let coinbase = self.coinbase.for_block(extranonce1, extranonce2);
+        block::assemble(header, &coinbase, &self.template.transactions, self.template.mweb.as_deref())
+    }
+
+    /// Whether a share with this fingerprint was accepted.
+    pub fn has_seen(&self, fingerprint: u64) -> bool {
+        self.seen.contains(&fingerprint)
+    }
+
+    /// Remembers an accepted share; `false` when the memory for this job is full.
+    pub fn remember(&mut self, fingerprint: u64) -> bool {
+        if self.seen.len() >= SHARES_PER_JOB {
+            return false;
+        }
+        self.seen.insert(fingerprint);
+        true
+    }
+}
+
+fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Result<Coinbase, JobError> {
+    let mut outputs: Vec<TxOut> =
+        split.paid.iter().map(|(_, script, amount)| TxOut { value: *amount, script: script.clone() }).collect();
+    if split.pool_amount > 0 {
+        outputs.push(TxOut { value: split.pool_amount, script: parts.terms.pool_script.clone() });
+    }
+    let commitment = template.has_commitment.then(|| {
+        let wtxids: Vec<Hash32> = template.transactions.iter().map(|tx| tx.wtxid).collect();
+        merkle::witness_commitment(&wtxids)
+    });
+    Coinbase::build(&CoinbaseSpec {
+        version: parts.chain.coin.coinbase_version,
+        height: template.height,
+        aux: &[],
+        tag: &parts.chain.coinbase_tag,
+        extranonce_len: EXTRANONCE1 + parts.extranonce2_len,
+        outputs: &outputs,
+        commitment,
+    })
+    .map_err(JobError::Coinbase)
+}
+
+/// The name of a job as rigs see it: its number in hexadecimal, and `x` and the epoch when it was sent
+/// again with another difficulty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId {
+    /// See [`Job::seq`].
+    pub seq: u64,
+    /// See [`Job::notify`].
+    pub epoch: u32,
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.epoch {
+            0 => write!(f, "{:x}", self.seq),
+            epoch => write!(f, "{:x}x{epoch:x}", self.seq),
+        }
+    }
+}
+
+impl JobId {
+    /// Reads what a rig sent back; `None` for what this pool never sends.
+    pub fn parse(text: &str) -> Option<JobId> {
+        let (seq, epoch) = text.split_once('x').unwrap_or((text, "0"));
+        let id = JobId { seq: u64::from_str_radix(seq, 16).ok()?, epoch: u32::from_str_radix(epoch, 16).ok()? };
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+/// The jobs that shares may still come for, oldest first.
+#[derive(Debug, Default)]
+pub struct Jobs(VecDeque<Job>);
+
+impl Jobs {
+    /// Adds the newest job. `clean`: the tip has moved, everything before is stale.
+    pub fn push(&mut self, job: Job, clean: bool) {
+        if clean {
+            self.0.iter_mut().for_each(|job| job.stale = true);
+        }
+        self.0.push_back(job);
+        let stale = self.0.iter().filter(|job| job.stale).count();
+        let live = self.0.len() - stale;
+        // Stale jobs are older than live ones, so both kinds leave from the front.
+        let excess = stale.saturating_sub(STALE_JOBS);
+        self.0.drain(..excess);
+        if live > LIVE_JOBS {
+            self.0.remove(stale - excess);
+        }
+    }
+
+    /// The job that rigs should be working on.
+    pub fn current(&self) -> Option<&Job> {
+        self.0.back()
+    }
+
+    /// The job with this number.
+    pub fn find(&self, seq: u64) -> Option<&Job> {
+        self.0.iter().find(|job| job.seq == seq)
+    }
+
+    /// As [`Jobs::find`], to remember a share.
+    pub fn find_mut(&mut self, seq: u64) -> Option<&mut Job> {
+        self.0.iter_mut().find(|job| job.seq == seq)
+    }
+
+    /// The number of the oldest job that is kept.
+    pub fn oldest(&self) -> Option<u64> {
+        self.0.front().map(|job| job.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_id_is_read_back_and_nothing_else_is() {
+        for id in [JobId { seq: 0, epoch: 0 }, JobId { seq: 0xabc123, epoch: 0 }, JobId { seq: 7, epoch: 31 }] {
+            assert_eq!(JobId::parse(&id.to_string()), Some(id));
+        }
+        for text in ["", "x", "7x", "x7", "07", "7x0", "7X1", "AB", "+7", "7x1x1", "-1", "10000000000000000"] {
+            assert_eq!(JobId::parse(text), None, "{text:?}");
+        }
+    }
+}

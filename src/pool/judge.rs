@@ -1,0 +1,157 @@
+//! Judges one submission: does it solve a block, and is it worth credit? Two separate answers, for a
+//! block is tried even when its share is refused. Pure: changes nothing, sends nothing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::coin::block;
+use crate::coin::difficulty::Difficulty;
+use crate::coin::merkle;
+use crate::coin::params::Algorithm;
+use crate::wire::stratum::ErrorCode;
+
+use super::job::Job;
+
+/// A block's time may be at most this far ahead of the node's clock, in seconds (consensus: two hours), less
+/// a margin for clocks that differ.
+const NTIME_AHEAD: u32 = 7_000;
+
+/// What a rig claims, and what it was told before.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    /// Given to the connection by the pool.
+    pub extranonce1: &'a [u8],
+    /// Chosen by the rig.
+    pub extranonce2: &'a [u8],
+    /// Seconds since 1970.
+    pub ntime: u32,
+    /// The nonce.
+    pub nonce: u32,
+    /// The version bits that the rig rolled (BIP310), if it sent any.
+    pub version_bits: Option<u32>,
+    /// The bits that the connection may roll; 0 when it did not negotiate.
+    pub version_mask: u32,
+    /// What the job was sent with.
+    pub difficulty: Difficulty,
+}
+
+/// The two answers.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The header of a block, when the proof of work meets the network's target.
+    pub solves: Option<[u8; 80]>,
+    /// The share's fingerprint, or why it is refused.
+    pub credit: Result<u64, Reject>,
+}
+
+/// Why a share is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// The job's tip has been replaced.
+    Stale,
+    /// The pool doesn't know the job, or never sent it to this connection.
+    JobNotFound,
+    /// The same share was accepted before.
+    Duplicate,
+    /// The proof of work does not meet the difficulty that the job was sent with.
+    LowDifficulty,
+    /// Before the earliest time that the chain allows.
+    NtimeTooOld,
+    /// Too far in the future.
+    NtimeTooNew,
+    /// Bits outside of what the connection may roll.
+    VersionBits,
+    /// Not the length that `mining.subscribe` announced, in bytes.
+    Extranonce2Length(usize),
+    /// The username was not authorised on this connection.
+    Unauthorised,
+    /// `mining.subscribe` comes first.
+    NotSubscribed,
+    /// The ledger can't take shares, with the reason.
+    Ledger(String),
+}
+
+impl Reject {
+    /// The stratum error code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Reject::Stale | Reject::JobNotFound => ErrorCode::JobNotFound,
+            Reject::Duplicate => ErrorCode::Duplicate,
+            Reject::LowDifficulty => ErrorCode::LowDifficulty,
+            Reject::Unauthorised => ErrorCode::Unauthorized,
+            Reject::NotSubscribed => ErrorCode::NotSubscribed,
+            Reject::NtimeTooOld
+            | Reject::NtimeTooNew
+            | Reject::VersionBits
+            | Reject::Extranonce2Length(_)
+            | Reject::Ledger(_) => ErrorCode::Other,
+        }
+    }
+
+    /// The reason as rigs show it: about 28 characters are visible on a cgminer screen.
+    pub fn reason(&self) -> String {
+        match self {
+            Reject::Stale => "Stale: new block".into(),
+            Reject::JobNotFound => "Job not found".into(),
+            Reject::Duplicate => "Duplicate share".into(),
+            Reject::LowDifficulty => "Low difficulty share".into(),
+            Reject::NtimeTooOld => "ntime too old".into(),
+            Reject::NtimeTooNew => "ntime too new".into(),
+            Reject::VersionBits => "Version bits not allowed".into(),
+            Reject::Extranonce2Length(expected) => format!("extranonce2 is not {expected} bytes"),
+            Reject::Unauthorised => "Unauthorized worker".into(),
+            Reject::NotSubscribed => "Not subscribed".into(),
+            Reject::Ledger(reason) => reason.clone(),
+        }
+    }
+}
+
+/// Judges `submission` against the job that it names. `elapsed_s`: seconds since the job was made.
+pub fn judge(
+    job: &Job,
+    submission: &Submission,
+    algorithm: Algorithm,
+    extranonce2_len: usize,
+    elapsed_s: u32,
+) -> Verdict {
+    if submission.extranonce2.len() != extranonce2_len {
+        // There is no coinbase of that length to build a header on.
+        return Verdict { solves: None, credit: Err(Reject::Extranonce2Length(extranonce2_len)) };
+    }
+    let bits = submission.version_bits.unwrap_or(0);
+    let version = job.version | (bits & submission.version_mask);
+    let fingerprint = fingerprint(submission, version);
+    if job.has_seen(fingerprint) {
+        // It was tried for a block when it was new.
+        return Verdict { solves: None, credit: Err(Reject::Duplicate) };
+    }
+    let coinbase = job.coinbase.txid(submission.extranonce1, submission.extranonce2);
+    let root = merkle::root(coinbase, &job.branch);
+    let template = &job.template;
+    let header =
+        block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
+    let pow = algorithm.pow_hash(&header);
+
+    let newest = template.curtime.max(job.ntime).saturating_add(elapsed_s).saturating_add(NTIME_AHEAD);
+    let credit = if job.stale {
+        Err(Reject::Stale)
+    } else if bits & !submission.version_mask != 0 {
+        Err(Reject::VersionBits)
+    } else if submission.ntime < template.mintime {
+        Err(Reject::NtimeTooOld)
+    } else if submission.ntime > newest {
+        Err(Reject::NtimeTooNew)
+    } else if !submission.difficulty.target(algorithm).is_met_by(&pow) {
+        Err(Reject::LowDifficulty)
+    } else {
+        Ok(fingerprint)
+    };
+    Verdict { solves: template.target.is_met_by(&pow).then_some(header), credit }
+}
+
+/// Two submissions of one job have the same fingerprint when they are the same header.
+fn fingerprint(submission: &Submission, version: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Submission { extranonce1, extranonce2, ntime, nonce, .. } = submission;
+    (extranonce1, extranonce2, ntime, nonce, version).hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,366 @@
+//! The conversation with miners: what each stratum request does. The order of messages is the one that every
+//! rig takes: nothing before the first reply; then subscribe, authorize, difficulty, job.
+
+use std::rc::Rc;
+
+use core::net::SocketAddr;
+
+use crate::base::limits::WORKERS_PER_SESSION;
+use crate::base::slots::Key;
+use crate::base::time::Now;
+use crate::coin::difficulty::{Difficulty, Target};
+use crate::wire::stratum::{self, Configure, ErrorCode, Message, Request, Submit};
+
+use super::job::JobId;
+use super::judge::{Reject, Submission, Verdict, judge};
+use super::session::{Authorised, Session};
+use super::username::{Username, wanted_difficulty};
+use super::window::RowId;
+use super::{Output, Pool, address_of};
+
+/// Lines that can't be read before the connection is closed.
+const GARBAGE_LINES: u32 = 8;
+
+impl Pool {
+    /// A miner has connected.
+    pub fn handle_miner_connected(&mut self, peer: SocketAddr, now: Now) -> Key {
+        let extranonce1 = self.free_extranonce1();
+        self.sessions.insert(Session::new(peer, extranonce1, &self.spec.vardiff, now))
+    }
+
+    /// A miner has sent something; any part of a line, or many lines.
+    pub fn handle_miner_bytes(&mut self, key: Key, bytes: &[u8], now: Now) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.heard_ms = now.mono_ms;
+        if !session.has_spoken && !bytes.is_empty() {
+            session.has_spoken = true;
+            if let Some(foreign) = stratum::foreign_protocol(bytes) {
+                let goodbye = foreign.goodbye();
+                if !goodbye.is_empty() {
+                    self.send(key, goodbye.to_vec());
+                }
+                return self.close(key, "speaks another protocol", now);
+            }
+        }
+        session.lines.push(bytes);
+        while let Some(session) = self.sessions.get_mut(key) {
+            match session.lines.next() {
+                None => return,
+                Some(Ok(line)) => self.handle_line(key, &line, now),
+                Some(Err(_)) => {
+                    let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
+                    self.send(key, reply);
+                    self.close(key, "sent a line that is too long", now);
+                }
+            }
+        }
+    }
+
+    /// A miner's connection is gone.
+    pub fn handle_miner_closed(&mut self, key: Key, _now: Now) {
+        self.forget_session(key);
+    }
+
+    /// Tells a miner its difficulty, and sends the current job again under a new name, so that every rig
+    /// applies the one with the other.
+    pub(super) fn announce_difficulty(&mut self, key: Key) {
+        let cap = self.network_difficulty();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+        if !session.is_mining() || session.announced() == Some(difficulty) {
+            return;
+        }
+        let mut bytes = stratum::set_difficulty(&difficulty.to_string());
+        let is_first = session.announced().is_none();
+        match self.jobs.current() {
+            Some(job) => {
+                let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
+                bytes.extend(job.notify(id.epoch, is_first));
+                session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
+            }
+            None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
+        }
+        for authorised in &session.authorised {
+            if let Some(worker) = self.workers.get_mut(authorised.worker) {
+                worker.difficulty = difficulty.to_string();
+            }
+        }
+        self.send(key, bytes);
+    }
+
+    /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
+    pub(super) fn network_difficulty(&self) -> Option<Difficulty> {
+        let target: Target = self.jobs.current()?.template.target;
+        Some(Difficulty::of_target(target, self.spec.chains[0].coin.algorithm))
+    }
+
+    pub(super) fn close(&mut self, key: Key, reason: &str, _now: Now) {
+        self.forget_session(key);
+        self.outputs.push_back(Output::CloseMiner { session: key, reason: reason.to_string() });
+    }
+
+    pub(super) fn count_reject(&mut self, reject: &Reject) {
+        match reject {
+            Reject::Stale | Reject::JobNotFound => self.counts.stale += 1,
+            _ => self.counts.rejected += 1,
+        }
+        let reason = match reject {
+            Reject::Ledger(_) => "Ledger".to_string(),
+            other => other.reason(),
+        };
+        *self.rejects.entry(reason).or_default() += 1;
+    }
+
+    fn forget_session(&mut self, key: Key) {
+        let Some(session) = self.sessions.remove(key) else { return };
+        for authorised in session.authorised {
+            self.window.release(authorised.row);
+            self.workers.disconnect(authorised.worker);
+        }
+    }
+
+    fn free_extranonce1(&mut self) -> u32 {
+        loop {
+            let candidate = self.next_extranonce1;
+            self.next_extranonce1 = candidate.wrapping_add(1);
+            // Only after 2^32 connections can one of them still be open.
+            if !self.sessions.iter().any(|(_, session)| session.extranonce1 == candidate.to_be_bytes()) {
+                return candidate;
+            }
+        }
+    }
+
+    fn handle_line(&mut self, key: Key, line: &[u8], now: Now) {
+        let Message { id, request } = match stratum::parse(line) {
+            Ok(message) => message,
+            Err(refused) => {
+                self.send(key, stratum::reply_error(&refused.id, refused.code, &refused.reason));
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.garbage += 1;
+                if session.garbage >= GARBAGE_LINES {
+                    self.close(key, "sent too many lines that can't be read", now);
+                }
+                return;
+            }
+        };
+        let reply = match request {
+            Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
+            Request::Subscribe { agent, .. } => self.subscribe(key, &id, agent.unwrap_or_default()),
+            Request::Authorize { username, password } => {
+                return self.authorize(key, &id, &username, &password, now);
+            }
+            Request::Configure(wanted) => self.configure(key, &id, &wanted, now),
+            Request::SuggestDifficulty(wanted) => {
+                self.suggest(key, Difficulty::from_f64(wanted), now);
+                stratum::reply_true(&id)
+            }
+            Request::SuggestTarget(target) => {
+                let algorithm = self.spec.chains[0].coin.algorithm;
+                let target = Target::from_be_bytes(target);
+                self.suggest(key, target.map(|target| Difficulty::of_target(target, algorithm)), now);
+                stratum::reply_true(&id)
+            }
+            Request::ExtranonceSubscribe | Request::MultiVersion | Request::Capabilities => {
+                stratum::reply_true(&id)
+            }
+            Request::Ping => stratum::reply_result(&id, &serde_json::Value::from("pong")),
+            Request::GetTransactions => stratum::reply_result(&id, &serde_json::Value::Array(Vec::new())),
+            Request::Unknown(method) => {
+                let reason = format!("Unknown method {method}");
+                stratum::reply_error(&id, ErrorCode::Other, &reason)
+            }
+        };
+        self.send(key, reply);
+        self.announce_difficulty(key);
+    }
+
+    fn subscribe(&mut self, key: Key, id: &serde_json::Value, agent: String) -> Vec<u8> {
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
+        session.subscribed = true;
+        let session_id = format!("{:016x}", key.to_u64());
+        stratum::subscribe_reply(id, &session_id, &session.extranonce1, self.spec.stratum.extranonce2_len)
+    }
+
+    fn configure(&mut self, key: Key, id: &serde_json::Value, wanted: &Configure, now: Now) -> Vec<u8> {
+        let allowed = self.spec.chains[0].coin.version_rolling_mask;
+        if let Some(Some(difficulty)) = wanted.minimum_difficulty.map(Difficulty::from_f64)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.vardiff.suggest(difficulty, true, &self.spec.vardiff, now.mono_ms);
+        }
+        let mask = wanted.version_rolling.map(|mask| mask & allowed).filter(|mask| *mask != 0);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.version_mask = mask.unwrap_or(session.version_mask);
+        }
+        stratum::configure_reply(id, wanted, mask)
+    }
+
+    fn suggest(&mut self, key: Key, wanted: Option<Difficulty>, now: Now) {
+        if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), wanted) {
+            session.vardiff.suggest(wanted, false, &self.spec.vardiff, now.mono_ms);
+        }
+    }
+
+    fn authorize(&mut self, key: Key, id: &serde_json::Value, username: &str, password: &str, now: Now) {
+        let reply = match self.admit(key, username, now) {
+            Ok(()) => {
+                if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), wanted_difficulty(password)) {
+                    session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
+                }
+                stratum::reply_true(id)
+            }
+            Err((code, reason)) => {
+                if let Some(session) = self.sessions.get(key) {
+                    log::info!("{}: {} may not mine as {username:?}: {reason}", self.spec.name, session.peer);
+                }
+                stratum::reply_error(id, code, &reason)
+            }
+        };
+        self.send(key, reply);
+        self.announce_difficulty(key);
+    }
+
+    fn admit(&mut self, key: Key, username: &str, now: Now) -> Result<(), (ErrorCode, String)> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
+        if session.authorised(username).is_some() {
+            return Ok(());
+        }
+        if session.authorised.len() >= WORKERS_PER_SESSION {
+            return Err((ErrorCode::Other, format!("More than {WORKERS_PER_SESSION} workers on one connection")));
+        }
+        let chain = &self.spec.chains[0];
+        let Username { script, worker } =
+            Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
+        let known = self.window.find(&script).and_then(|row| self.window.row(row)).map(|row| row.miner);
+        let miner = known.unwrap_or_else(|| self.miners.find_or_next(&script));
+        let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
+        let peer = session.peer.to_string();
+        log::info!(
+            "{}: {peer} mines for {} as {worker:?} ({})",
+            self.spec.name,
+            address_of(chain, &script),
+            session.agent
+        );
+        let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.authorised.push(Authorised { username: username.to_string(), row, worker });
+        }
+        Ok(())
+    }
+
+    fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
+        let (verdict, job_id, difficulty) = self.judge_submit(key, submit, now);
+        let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
+        let worker = worker.map(|authorised| (authorised.worker, authorised.row));
+        if let (Some(header), Some(job_id), Some((worker, row))) = (verdict.solves, job_id, worker) {
+            self.handle_solved(key, job_id, &header, submit, worker, row, now);
+        }
+        let credit = verdict.credit.and_then(|fingerprint| self.check_ledger(fingerprint));
+        match (credit, job_id, difficulty, worker) {
+            (Ok(fingerprint), Some(job_id), Some(difficulty), Some((worker, row))) => {
+                let remembered = self.jobs.find_mut(job_id.seq).is_some_and(|job| job.remember(fingerprint));
+                if !remembered {
+                    return self.refuse(key, &id, Some(worker), &Reject::Ledger("Too many shares for this job".into()));
+                }
+                self.count_credit(row, worker, difficulty, now);
+                let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
+                self.await_commit(key, id, worker, row, difficulty.units(), slot);
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
+                    self.announce_difficulty(key);
+                }
+            }
+            (Err(reject), ..) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
+            (Ok(_), ..) => self.refuse(key, &id, None, &Reject::Unauthorised),
+        }
+    }
+
+    /// Judges without changing anything. The job and its difficulty are there whenever a header could be
+    /// built.
+    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> (Verdict, Option<JobId>, Option<Difficulty>) {
+        let refuse = |reject| (Verdict { solves: None, credit: Err(reject) }, None, None);
+        let Some(session) = self.sessions.get(key) else { return refuse(Reject::NotSubscribed) };
+        if !session.subscribed {
+            return refuse(Reject::NotSubscribed);
+        }
+        if session.authorised(&submit.username).is_none() {
+            return refuse(Reject::Unauthorised);
+        }
+        let found = JobId::parse(&submit.job_id)
+            .and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
+        let Some((id, job, difficulty)) = found else { return refuse(Reject::JobNotFound) };
+        let submission = Submission {
+            extranonce1: &session.extranonce1,
+            extranonce2: &submit.extranonce2,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version_bits: submit.version_bits,
+            version_mask: session.version_mask,
+            difficulty,
+        };
+        let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
+        let algorithm = self.spec.chains[0].coin.algorithm;
+        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        (verdict, Some(id), Some(difficulty))
+    }
+
+    fn check_ledger(&self, fingerprint: u64) -> Result<u64, Reject> {
+        match &self.ledger_full {
+            Some(reason) => Err(Reject::Ledger(reason.clone())),
+            None => Ok(fingerprint),
+        }
+    }
+
+    /// Counts an accepted share everywhere but in the window.
+    fn count_credit(&mut self, row: RowId, worker: Key, difficulty: Difficulty, now: Now) {
+        let work = difficulty.units();
+        self.total_work += u128::from(work);
+        self.total_shares += 1;
+        self.rates.add(work, now.mono_ms);
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.rates.add(work, now.mono_ms);
+            worker.last_share_ms = self.clock.pool_ms(now);
+        }
+        self.register(row);
+    }
+
+    /// Makes the miner of a row permanent: the ledger refers to it from now on.
+    pub(super) fn register(&mut self, row: RowId) {
+        if let Some(row) = self.window.row(row)
+            && self.miners.script(row.miner).is_none()
+        {
+            self.miners.insert(row.miner, row.script.clone());
+            self.commits.add_miner(row.miner, row.script.as_bytes().to_vec());
+        }
+    }
+
+    fn refuse(&mut self, key: Key, id: &serde_json::Value, worker: Option<Key>, reject: &Reject) {
+        self.count_reject(reject);
+        if let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker)) {
+            match reject {
+                Reject::Stale | Reject::JobNotFound => worker.counts.stale += 1,
+                _ => worker.counts.rejected += 1,
+            }
+        }
+        self.send(key, stratum::reply_error(id, reject.code(), &reject.reason()));
+    }
+
+    /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.
+    pub(super) fn broadcast(&mut self, clean: bool) {
+        let cap = self.network_difficulty();
+        let Some(job) = self.jobs.current() else { return };
+        let oldest = self.jobs.oldest().unwrap_or(job.seq);
+        let line: Rc<[u8]> = job.notify(0, clean).into();
+        let id = JobId { seq: job.seq, epoch: 0 };
+        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
+            let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+            if session.announced() != Some(difficulty) {
+                let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
+                self.outputs.push_back(Output::ToMiner { session: key, bytes });
+            }
+            session.note_sent(id, difficulty, oldest);
+            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(&line) });
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One stratum connection as the pool remembers it: what was negotiated, who is authorised on it, and
+//! which difficulty each job was sent with. Never sends anything itself.
+
+use core::net::SocketAddr;
+
+use crate::base::limits::{EXTRANONCE1, STRATUM_LINE};
+use crate::base::slots::Key;
+use crate::base::time::Now;
+use crate::coin::difficulty::Difficulty;
+use crate::wire::line::LineBuffer;
+
+use super::job::JobId;
+use super::spec::VardiffSpec;
+use super::vardiff::Vardiff;
+use super::window::RowId;
+
+/// A username that was accepted on a connection.
+#[derive(Debug)]
+pub struct Authorised {
+    /// As the rig sends it with every share.
+    pub username: String,
+    /// Where its work is credited.
+    pub row: RowId,
+    /// Its entry among the workers.
+    pub worker: Key,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    /// Where the rig connects from.
+    pub peer: SocketAddr,
+    /// Bytes that are not yet a line.
+    pub lines: LineBuffer,
+    /// The pool's part of the extranonce; no two live connections share one.
+    pub extranonce1: [u8; EXTRANONCE1],
+    /// What the rig called itself; empty until it subscribes.
+    pub agent: String,
+    /// Whether `mining.subscribe` was answered.
+    pub subscribed: bool,
+    /// Version bits that the rig may roll (BIP310); 0 until negotiated.
+    pub version_mask: u32,
+    /// Who works over this connection.
+    pub authorised: Vec<Authorised>,
+    /// Fits the difficulty to the rig.
+    pub vardiff: Vardiff,
+    /// Monotonic milliseconds when it connected.
+    pub connected_ms: u64,
+    /// Monotonic milliseconds when it last sent anything.
+    pub heard_ms: u64,
+    /// Whether anything was received.
+    pub has_spoken: bool,
+    /// Lines that could not be read.
+    pub garbage: u32,
+    /// The difficulty in force from each job on, oldest first.
+    sent: Vec<(JobId, Difficulty)>,
+    epoch: u32,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new(peer: SocketAddr, extranonce1: u32, vardiff: &VardiffSpec, now: Now) -> Session {
+        Session {
+            peer,
+            lines: LineBuffer::new(STRATUM_LINE),
+            extranonce1: extranonce1.to_be_bytes(),
+            agent: String::new(),
+            subscribed: false,
+            version_mask: 0,
+            authorised: Vec::new(),
+            vardiff: Vardiff::new(vardiff, now.mono_ms),
+            connected_ms: now.mono_ms,
+            heard_ms: now.mono_ms,
+            has_spoken: false,
+            garbage: 0,
+            sent: Vec::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Whether it gets jobs.
+    pub fn is_mining(&self) -> bool {
+        self.subscribed && !self.authorised.is_empty()
+    }
+
+    /// The difficulty that the rig was last told; `None` before the first time.
+    pub fn announced(&self) -> Option<Difficulty> {
+        self.sent.last().map(|(_, difficulty)| *difficulty)
+    }
+
+    /// Notes that jobs from `job` on are worked at `difficulty`. Sendings that no kept job can refer to
+    /// any more (all before `oldest_job`) are forgotten.
+    pub fn note_sent(&mut self, job: JobId, difficulty: Difficulty, oldest_job: u64) {
+        if self.announced() != Some(difficulty) {
+            self.sent.push((job, difficulty));
+        }
+        let needed = self.sent.iter().rposition(|(id, _)| id.seq < oldest_job).unwrap_or(0);
+        self.sent.drain(..needed);
+    }
+
+    /// A fresh name for sending the job `seq` once more.
+    pub fn resend(&mut self, seq: u64) -> JobId {
+        self.epoch += 1;
+        JobId { seq, epoch: self.epoch }
+    }
+
+    /// What the job was sent with; `None` if it was never sent on this connection.
+    pub fn difficulty_of(&self, job: JobId) -> Option<Difficulty> {
+        let at = self.sent.partition_point(|(id, _)| *id <= job);
+        at.checked_sub(1).map(|index| self.sent[index].1)
+    }
+
+    /// Who sends shares under `username`.
+    pub fn authorised(&self, username: &str) -> Option<&Authorised> {
+        self.authorised.iter().find(|authorised| authorised.username == username)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_share_is_judged_by_the_difficulty_that_its_job_was_sent_with() {
+        let spec = VardiffSpec {
+            start: Difficulty::ONE,
+            min: Difficulty::ONE,
+            max: Difficulty::ONE,
+            target_share_ms: 15_000,
+        };
+        let now = Now { mono_ms: 0, wall_ms: 0 };
+        let mut session = Session::new("127.0.0.1:1".parse().unwrap(), 7, &spec, now);
+        let difficulty = |units| Difficulty::from_units(units).unwrap();
+        let first = JobId { seq: 10, epoch: 0 };
+        session.note_sent(first, difficulty(100), 10);
+        let again = session.resend(10);
+        session.note_sent(again, difficulty(200), 10);
+        session.note_sent(JobId { seq: 11, epoch: 0 }, difficulty(200), 10);
+
+        assert_eq!(session.difficulty_of(JobId { seq: 9, epoch: 0 }), None);
+        assert_eq!(session.difficulty_of(first), Some(difficulty(100)));
+        assert_eq!(session.difficulty_of(again), Some(difficulty(200)));
+        assert_eq!(session.difficulty_of(JobId { seq: 11, epoch: 0 }), Some(difficulty(200)));
+
+        // Once job 10 is gone, only what is still in force is remembered.
+        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(50), 12);
+        assert_eq!(session.sent.len(), 2);
+        assert_eq!(session.difficulty_of(JobId { seq: 12, epoch: 0 }), Some(difficulty(50)));
+    }
+}

@@ -1,0 +1,90 @@
+//! What the operator asked for, already validated: the shape of one pool. Made by the shell from the
+//! configuration file; never changed while the pool runs (terms that change are the ledger's).
+
+use crate::coin::difficulty::Difficulty;
+use crate::coin::params::{Coin, Network};
+use crate::coin::script::Script;
+
+/// One pool: a parent chain, the chains merge-mined with it, and how it treats its miners.
+#[derive(Clone, Debug)]
+pub struct PoolSpec {
+    /// Names the pool in RPC, logs and the ledger.
+    pub name: String,
+    /// The parent chain first, then its merge-mined children.
+    pub chains: Vec<ChainSpec>,
+    /// The miners' side.
+    pub stratum: StratumSpec,
+    /// How difficulty follows a rig.
+    pub vardiff: VardiffSpec,
+    /// Length of the contribution window, in milliseconds.
+    pub window_ms: u64,
+    /// Addresses that the window has room for.
+    pub max_miners: usize,
+    /// Shares are committed, and then acknowledged, at most this often, in milliseconds.
+    pub commit_ms: u64,
+}
+
+/// One chain of a pool.
+#[derive(Clone, Debug)]
+pub struct ChainSpec {
+    /// Names the chain in RPC and logs.
+    pub name: String,
+    /// The coin's row of the parameter table.
+    pub coin: &'static Coin,
+    /// The network's row of the coin.
+    pub network: &'static Network,
+    /// The coin nodes, the preferred one first; never empty.
+    pub nodes: Vec<NodeSpec>,
+    /// The terms of the configuration file.
+    pub terms: Terms,
+    /// Bytes that the operator wants in every coinbase.
+    pub coinbase_tag: Vec<u8>,
+}
+
+/// Where a coin node answers. Secrets stay in the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// The address as people see it, without credentials.
+    pub url: String,
+    /// `host:port`, for the connection and the Host header.
+    pub authority: String,
+    /// The path of the URL, `/` by default (a wallet path is possible).
+    pub path: String,
+}
+
+/// The terms on which a block is shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The output script that takes the fee, the remainders and what is carried.
+    pub pool_script: Script,
+    /// The pool's fee, in parts per million of the coinbase value.
+    pub fee_ppm: u32,
+    /// Nobody is paid less than this in a coinbase, in base units.
+    pub min_payout: u64,
+    /// Outputs of a coinbase that pay somebody: the pool's and the miners'.
+    pub max_outputs: u32,
+}
+
+/// The miners' side of a pool.
+#[derive(Clone, Debug)]
+pub struct StratumSpec {
+    /// Connections at one time.
+    pub max_connections: usize,
+    /// A connection that sends nothing for this long is closed, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Bytes of the coinbase that a rig may vary.
+    pub extranonce2_len: usize,
+}
+
+/// How difficulty follows a rig.
+#[derive(Clone, Debug)]
+pub struct VardiffSpec {
+    /// What a new connection starts with.
+    pub start: Difficulty,
+    /// Never below.
+    pub min: Difficulty,
+    /// Never above.
+    pub max: Difficulty,
+    /// The time between two shares of one connection that is aimed at, in milliseconds.
+    pub target_share_ms: u64,
+}

@@ -1,0 +1,137 @@
+//! The payout rule: how one block's value becomes outputs and balances. Exact integers, a pure function;
+//! README and this file say the same thing. Never sees a template or a socket.
+//!
+//! With V the coinbase value, f the fee, w the work in the window and b what is owed from earlier:
+//! fee = ⌊V·f/10⁶⌋, D = V − fee, eᵢ = ⌊D·wᵢ/W⌋, dueᵢ = eᵢ + bᵢ. Who is due at least the minimum payout is
+//! ranked by due, then by script; the first `max_outputs − 1` are paid, the rest is carried. The pool's
+//! output takes what is left.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use crate::base::amount::MILLION;
+use crate::coin::script::Script;
+
+use super::record::{MinerId, Part};
+use super::spec::Terms;
+
+/// One miner's claim on the next block.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Whose.
+    pub miner: MinerId,
+    /// Where it is paid.
+    pub script: &'a Script,
+    /// Work in the window, in difficulty units.
+    pub work: u64,
+    /// Owed from earlier blocks, in base units; negative when a late block paid too much.
+    pub balance: i64,
+}
+
+/// One block shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The coinbase value, in base units.
+    pub value: u64,
+    /// The pool's fee, in base units.
+    pub fee: u64,
+    /// The pool's output: fee, remainders and what is carried; 0 when it is left out.
+    pub pool_amount: u64,
+    /// Paid in rank order: miner, script and amount.
+    pub paid: Vec<(MinerId, Script, u64)>,
+    /// Everybody that worked, is paid, or could have been.
+    pub parts: Vec<Part>,
+}
+
+/// A split that does not add up: a bug, found before anybody mines on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imbalance(String);
+
+impl fmt::Display for Imbalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the payout split does not add up: {}", self.0)
+    }
+}
+
+impl std::error::Error for Imbalance {}
+
+/// Shares out `value` base units among `claims` by `terms`. The order of the claims does not matter.
+pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
+    let fee = portion(value, u64::from(terms.fee_ppm), u128::from(MILLION));
+    let total_work: u128 = claims.iter().map(|claim| u128::from(claim.work)).sum();
+    if total_work == 0 {
+        return Split { value, fee, pool_amount: value, paid: Vec::new(), parts: Vec::new() };
+    }
+    let distributable = value - fee;
+    let entitled = |claim: &Claim| portion(distributable, claim.work, total_work);
+    let due = |claim: &Claim| i128::from(entitled(claim)) + i128::from(claim.balance);
+    let payable = |claim: &Claim| due(claim) >= i128::from(terms.min_payout.max(1));
+
+    let mut ranked: Vec<&Claim> = claims.iter().filter(|claim| payable(claim)).collect();
+    ranked.sort_by_key(|claim| (Reverse(due(claim)), claim.script));
+    let chosen = &ranked[..ranked.len().min(terms.max_outputs.saturating_sub(1) as usize)];
+
+    // What the chosen earned in this block always fits; what is owed from earlier is paid while it does.
+    let earned = |claim: &Claim| due(claim).min(i128::from(entitled(claim)));
+    let mut left = i128::from(value) - chosen.iter().map(|claim| earned(claim)).sum::<i128>();
+    let mut paid = Vec::with_capacity(chosen.len());
+    for claim in chosen {
+        let from_balance = (due(claim) - earned(claim)).min(left);
+        left -= from_balance;
+        let amount = u64::try_from(earned(claim) + from_balance).expect("between nothing and the block's value");
+        if amount > 0 {
+            paid.push((claim.miner, claim.script.clone(), amount));
+        }
+    }
+    let pool_amount = u64::try_from(left).expect("what is left of the block's value");
+
+    let mut parts: Vec<Part> = claims
+        .iter()
+        .filter(|claim| claim.work > 0 || payable(claim))
+        .map(|claim| Part {
+            miner: claim.miner,
+            work: claim.work,
+            balance_before: claim.balance,
+            entitled: entitled(claim),
+            paid: paid.iter().find(|(miner, ..)| *miner == claim.miner).map_or(0, |(.., amount)| *amount),
+        })
+        .collect();
+    parts.sort_by_key(|part| part.miner);
+    Split { value, fee, pool_amount, paid, parts }
+}
+
+impl Split {
+    /// Checks that nothing appeared or vanished: outputs sum to the value, entitlements to no more than
+    /// the value less the fee, and the pool's output to fee, remainder and what is carried.
+    pub fn check(&self) -> Result<(), Imbalance> {
+        let paid: i128 = self.paid.iter().map(|(.., amount)| i128::from(*amount)).sum();
+        let noted: i128 = self.parts.iter().map(|part| i128::from(part.paid)).sum();
+        let entitled: i128 = self.parts.iter().map(|part| i128::from(part.entitled)).sum();
+        let (value, fee, pool) = (i128::from(self.value), i128::from(self.fee), i128::from(self.pool_amount));
+        let wrong = |what: String| Err(Imbalance(what));
+        if paid + pool != value {
+            return wrong(format!("paid {paid} + pool {pool} is not the value {value}"));
+        }
+        if noted != paid {
+            return wrong(format!("parts note {noted} as paid, outputs pay {paid}"));
+        }
+        if entitled + fee > value {
+            return wrong(format!("entitled {entitled} + fee {fee} is more than the value {value}"));
+        }
+        let remainder = value - fee - entitled;
+        if pool != fee + remainder + (entitled - paid) {
+            return wrong(format!("pool {pool} is not fee {fee} + remainder {remainder} + carried"));
+        }
+        Ok(())
+    }
+
+    /// What this block adds to the sum of balances, in base units; negative when old debts are paid.
+    pub fn carried(&self) -> i128 {
+        self.parts.iter().map(|part| i128::from(part.entitled) - i128::from(part.paid)).sum()
+    }
+}
+
+/// ⌊amount · part / whole⌋ for part ≤ whole.
+fn portion(amount: u64, part: u64, whole: u128) -> u64 {
+    u64::try_from(u128::from(amount) * u128::from(part) / whole).expect("a portion is no more than its whole")
+}

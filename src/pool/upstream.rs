@@ -1,0 +1,453 @@
+//! One coin node as its chain sees it: where templates come from and blocks go to. Two connections, so
+//! that nothing ever waits behind a long poll. Every failure of the node is a state that status shows,
+//! retried with growing delays; the last good template is kept meanwhile. Chooses nothing: that is the
+//! chain's part.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use crate::base::rng::Rng;
+use crate::base::time::{NEVER, Now, SECOND};
+use crate::base::{Hash32, parse_hash};
+use crate::coin::params::{Coin, Network};
+use crate::coin::template::Template;
+use crate::wire::node_link::{Action, LinkError, NodeLink};
+
+use super::node_state::{NodeInfo, NodeState, NodeStatus};
+use super::spec::NodeSpec;
+use super::submission::{Next, Submissions};
+
+pub use super::submission::BlockVerdict;
+
+/// The two connections to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkKind {
+    /// Carries one `getblocktemplate` that the node answers when there is something new.
+    LongPoll,
+    /// Carries everything else.
+    Calls,
+}
+
+/// Something for the shell to do for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkAction {
+    /// Open the connection.
+    Connect(LinkKind),
+    /// Send on it.
+    Send(LinkKind, Vec<u8>),
+    /// Close it.
+    Close(LinkKind),
+    /// Read the cookie or password file and answer with `handle_credentials`.
+    ReadCredentials,
+}
+
+/// Something that the chain should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamEvent {
+    /// There is a new template.
+    Template,
+    /// A submitted block was answered for.
+    Block {
+        /// Which block.
+        hash: Hash32,
+        /// The answer.
+        verdict: BlockVerdict,
+    },
+}
+
+/// The tip is asked for this often, should a long poll be lost.
+const TIP_MS: u64 = 2 * SECOND;
+/// The template is renewed this often, for fees and so that its age says something.
+const TEMPLATE_MS: u64 = 25 * SECOND;
+/// Sync state and peers are asked for this often.
+const INFO_MS: u64 = 10 * SECOND;
+/// After a failure, the first and the longest delay.
+const RETRY_MS: (u64, u64) = (SECOND, 15 * SECOND);
+/// A plain call is given up after this.
+const CALL_TIMEOUT_MS: u64 = 30 * SECOND;
+/// A long poll is never given up early: the node would keep a thread for it until the next block.
+const LONG_POLL_TIMEOUT_MS: u64 = 4 * 3_600 * SECOND;
+
+/// What a call was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    Template = 0,
+    LongPoll,
+    Tip,
+    ChainInfo,
+    Peers,
+    Submit,
+    Check,
+}
+
+impl Tag {
+    const ALL: [Tag; 7] =
+        [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
+
+    fn method(self) -> &'static str {
+        match self {
+            Tag::Template | Tag::LongPoll => "getblocktemplate",
+            Tag::Tip => "getbestblockhash",
+            Tag::ChainInfo => "getblockchaininfo",
+            Tag::Peers => "getconnectioncount",
+            Tag::Submit => "submitblock",
+            Tag::Check => "getblockhash",
+        }
+    }
+}
+
+/// See the module.
+pub struct Upstream {
+    spec: NodeSpec,
+    coin: &'static Coin,
+    network: &'static Network,
+    rng: Rng,
+    calls: NodeLink,
+    long_poll: NodeLink,
+    has_credentials: bool,
+    state: NodeState,
+    error: Option<String>,
+    info: NodeInfo,
+    template: Option<Rc<Template>>,
+    template_ms: Option<u64>,
+    failures: u32,
+    outstanding: [bool; Tag::ALL.len()],
+    submissions: Submissions,
+    credentials_at: u64,
+    template_at: u64,
+    tip_at: u64,
+    info_at: u64,
+    long_poll_at: u64,
+    actions: VecDeque<LinkAction>,
+    events: VecDeque<UpstreamEvent>,
+}
+
+impl Upstream {
+    /// A node that is about to be asked for its first template.
+    pub fn new(spec: NodeSpec, coin: &'static Coin, network: &'static Network, seed: u64, now: Now) -> Upstream {
+        let mut rng = Rng::new(seed);
+        let mut link = || NodeLink::new(&spec.authority, &spec.path, rng.next_u64());
+        let (calls, long_poll) = (link(), link());
+        Upstream {
+            coin,
+            network,
+            calls,
+            long_poll,
+            rng,
+            spec,
+            has_credentials: false,
+            state: NodeState::Connecting,
+            error: None,
+            info: NodeInfo::default(),
+            template: None,
+            template_ms: None,
+            failures: 0,
+            outstanding: [false; Tag::ALL.len()],
+            submissions: Submissions::default(),
+            credentials_at: now.mono_ms,
+            template_at: now.mono_ms,
+            tip_at: now.mono_ms + TIP_MS,
+            info_at: now.mono_ms,
+            long_poll_at: now.mono_ms,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Where it answers.
+    pub fn spec(&self) -> &NodeSpec {
+        &self.spec
+    }
+
+    /// The newest template, if the node is in a state to be followed.
+    pub fn ready_template(&self) -> Option<&Rc<Template>> {
+        self.template.as_ref().filter(|_| self.state == NodeState::Ready)
+    }
+
+    /// How long ago the newest template arrived, in milliseconds.
+    pub fn template_age_ms(&self, now: Now) -> Option<u64> {
+        self.template_ms.map(|at| now.mono_ms.saturating_sub(at))
+    }
+
+    /// For people to see.
+    pub fn status(&self, now: Now) -> NodeStatus {
+        NodeStatus {
+            url: self.spec.url.clone(),
+            state: self.state,
+            info: self.info,
+            template_age_ms: self.template_age_ms(now),
+            error: self.error.clone(),
+        }
+    }
+
+    /// A connection is open.
+    pub fn handle_connected(&mut self, link: LinkKind, now: Now) {
+        self.link(link).handle_connected(now);
+        self.proceed(now);
+    }
+
+    /// Bytes from the node.
+    pub fn handle_bytes(&mut self, link: LinkKind, bytes: &[u8], now: Now) {
+        self.link(link).handle_bytes(bytes, now);
+        self.proceed(now);
+    }
+
+    /// A connection is closed, or could not be opened.
+    pub fn handle_closed(&mut self, link: LinkKind, reason: &str, now: Now) {
+        self.link(link).handle_closed(reason, now);
+        self.proceed(now);
+    }
+
+    /// The answer to [`LinkAction::ReadCredentials`]: the value of an Authorization header is made of
+    /// `user:password`.
+    pub fn handle_credentials(&mut self, credentials: Result<String, String>, now: Now) {
+        match credentials {
+            Ok(authorization) => {
+                self.has_credentials = true;
+                self.calls.set_authorization(Some(authorization.clone()));
+                self.long_poll.set_authorization(Some(authorization));
+            }
+            Err(reason) => {
+                self.fail(NodeState::Unauthorised, reason, now);
+                self.credentials_at = self.template_at;
+            }
+        }
+        self.proceed(now);
+    }
+
+    /// A deadline has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.calls.handle_timeout(now);
+        self.long_poll.handle_timeout(now);
+        self.proceed(now);
+    }
+
+    /// When [`Upstream::handle_timeout`] is due, in monotonic milliseconds.
+    pub fn poll_timeout(&self) -> u64 {
+        let links = self.calls.poll_timeout().min(self.long_poll.poll_timeout());
+        if !self.has_credentials {
+            return links.min(self.credentials_at);
+        }
+        let due = |tag: Tag, at: u64| if self.outstanding[tag as usize] { NEVER } else { at };
+        let submit = if self.outstanding[Tag::Submit as usize] || self.outstanding[Tag::Check as usize] {
+            NEVER
+        } else {
+            self.submissions.next_at()
+        };
+        links
+            .min(due(Tag::Template, self.template_at))
+            .min(due(Tag::Tip, self.tip_at))
+            .min(due(Tag::ChainInfo, self.info_at))
+            .min(if self.template.is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
+            .min(submit)
+    }
+
+    /// The next thing for the shell to do.
+    pub fn poll_action(&mut self) -> Option<LinkAction> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing for the chain to know.
+    pub fn poll_event(&mut self) -> Option<UpstreamEvent> {
+        self.events.pop_front()
+    }
+
+    /// Submits a block: at once if the node can be reached, and again until it answers for good.
+    pub fn submit(&mut self, hash: Hash32, height: u32, block: Rc<[u8]>, now: Now) {
+        self.submissions.add(hash, height, block, now);
+        self.proceed(now);
+    }
+
+    /// The block needs no more submitting.
+    pub fn forget(&mut self, hash: &Hash32) {
+        self.submissions.remove(hash);
+    }
+
+    fn link(&mut self, kind: LinkKind) -> &mut NodeLink {
+        match kind {
+            LinkKind::LongPoll => &mut self.long_poll,
+            LinkKind::Calls => &mut self.calls,
+        }
+    }
+
+    /// Takes in answers, makes the calls that are due, and hands on what the links want sent.
+    fn proceed(&mut self, now: Now) {
+        for kind in [LinkKind::Calls, LinkKind::LongPoll] {
+            while let Some((tag, answer)) = self.link(kind).poll_answer() {
+                if let Some(tag) = Tag::ALL.get(tag as usize) {
+                    self.outstanding[*tag as usize] = false;
+                    self.handle_answer(*tag, answer, now);
+                }
+            }
+        }
+        self.make_calls(now);
+        for kind in [LinkKind::Calls, LinkKind::LongPoll] {
+            while let Some(action) = self.link(kind).poll_action() {
+                self.actions.push_back(match action {
+                    Action::Connect => LinkAction::Connect(kind),
+                    Action::Send(bytes) => LinkAction::Send(kind, bytes),
+                    Action::Close => LinkAction::Close(kind),
+                });
+            }
+        }
+    }
+
+    fn make_calls(&mut self, now: Now) {
+        if !self.has_credentials {
+            if now.mono_ms >= self.credentials_at {
+                self.credentials_at = now.mono_ms + RETRY_MS.1;
+                self.actions.push_back(LinkAction::ReadCredentials);
+            }
+            return;
+        }
+        let is_due = |outstanding: &[bool], tag: Tag, at: u64| !outstanding[tag as usize] && now.mono_ms >= at;
+        if !self.outstanding[Tag::Submit as usize] && !self.outstanding[Tag::Check as usize] {
+            match self.submissions.next(now) {
+                Some(Next::Submit(params)) => self.call(Tag::Submit, params, now),
+                Some(Next::Check(params)) => self.call(Tag::Check, params, now),
+                None => {}
+            }
+        }
+        if is_due(&self.outstanding, Tag::Template, self.template_at) {
+            self.call(Tag::Template, self.template_request(None), now);
+        }
+        if is_due(&self.outstanding, Tag::Tip, self.tip_at) {
+            self.tip_at = now.mono_ms + TIP_MS;
+            self.call(Tag::Tip, "[]".to_string(), now);
+        }
+        if is_due(&self.outstanding, Tag::ChainInfo, self.info_at) {
+            self.info_at = now.mono_ms + INFO_MS;
+            self.call(Tag::ChainInfo, "[]".to_string(), now);
+            if !self.outstanding[Tag::Peers as usize] {
+                self.call(Tag::Peers, "[]".to_string(), now);
+            }
+        }
+        let long_poll_id = self.ready_template().map(|template| template.long_poll_id.clone());
+        if let Some(id) = long_poll_id
+            && is_due(&self.outstanding, Tag::LongPoll, self.long_poll_at)
+        {
+            self.call(Tag::LongPoll, self.template_request(Some(&id)), now);
+        }
+    }
+
+    fn call(&mut self, tag: Tag, params: String, now: Now) {
+        self.outstanding[tag as usize] = true;
+        match tag {
+            Tag::LongPoll => self.long_poll.call(tag as u32, tag.method(), params, LONG_POLL_TIMEOUT_MS, now),
+            // A block goes ahead of whatever else waits.
+            Tag::Submit | Tag::Check => {
+                self.calls.call_first(tag as u32, tag.method(), params, CALL_TIMEOUT_MS, now);
+            }
+            _ => self.calls.call(tag as u32, tag.method(), params, CALL_TIMEOUT_MS, now),
+        }
+    }
+
+    fn template_request(&self, long_poll_id: Option<&str>) -> String {
+        let mut request = serde_json::Map::new();
+        if !self.coin.template_rules.is_empty() {
+            request.insert("rules".into(), self.coin.template_rules.into());
+        }
+        if let Some(id) = long_poll_id {
+            request.insert("longpollid".into(), id.into());
+        }
+        serde_json::Value::Array(vec![request.into()]).to_string()
+    }
+
+    fn handle_answer(&mut self, tag: Tag, answer: Result<Box<RawValue>, LinkError>, now: Now) {
+        match tag {
+            Tag::Template | Tag::LongPoll => match answer {
+                Ok(result) => self.take_template(tag, &result, now),
+                Err(error) => self.take_failure(tag, &error, now),
+            },
+            Tag::Tip => {
+                let tip = answer.ok().and_then(|result| serde_json::from_str::<String>(result.get()).ok());
+                let tip = tip.and_then(|text| parse_hash(&text));
+                let known = self.template.as_ref().map(|template| template.prev_hash);
+                if tip.is_some() && tip != known && self.state == NodeState::Ready {
+                    self.template_at = now.mono_ms;
+                }
+            }
+            Tag::ChainInfo => {
+                if let Ok(result) = answer {
+                    self.info.take_chain_info(&result);
+                }
+            }
+            Tag::Peers => self.info.peers = answer.ok().and_then(|result| serde_json::from_str(result.get()).ok()),
+            Tag::Submit | Tag::Check => {
+                if let Err(LinkError::Unauthorised) = answer {
+                    self.renew_credentials(now);
+                }
+                let event = match tag {
+                    Tag::Submit => self.submissions.handle_submit_answer(answer, now),
+                    _ => self.submissions.handle_check_answer(answer, now),
+                };
+                self.events.extend(event.map(|(hash, verdict)| UpstreamEvent::Block { hash, verdict }));
+            }
+        }
+    }
+
+    fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
+        match Template::parse(result.get().as_bytes(), self.coin) {
+            Ok(template) => {
+                if self.state != NodeState::Ready {
+                    log::info!("node {} is ready at height {}", self.spec.url, template.height);
+                }
+                let is_new_tip = self.template.as_ref().is_none_or(|old| old.prev_hash != template.prev_hash);
+                self.template = Some(Rc::new(template));
+                self.template_ms = Some(now.mono_ms);
+                self.template_at = now.mono_ms + TEMPLATE_MS;
+                self.state = NodeState::Ready;
+                self.error = None;
+                self.failures = 0;
+                if is_new_tip {
+                    self.submissions.handle_new_tip(now);
+                }
+                // A node that answers long polls at once is not asked in a tight circle.
+                if tag == Tag::LongPoll {
+                    self.long_poll_at = now.mono_ms + SECOND / 4;
+                }
+                self.events.push_back(UpstreamEvent::Template);
+            }
+            Err(error) => {
+                self.fail(NodeState::TemplateRefused, error.to_string(), now);
+            }
+        }
+    }
+
+    fn take_failure(&mut self, tag: Tag, error: &LinkError, now: Now) {
+        if tag == Tag::LongPoll {
+            // The calls' link tells what state the node is in.
+            self.long_poll_at = now.mono_ms + self.rng.jitter(RETRY_MS.0);
+            self.template_at = self.template_at.min(now.mono_ms);
+            return;
+        }
+        if matches!(error, LinkError::Unauthorised) {
+            self.renew_credentials(now);
+        }
+        self.fail(NodeState::of_error(error), error.to_string(), now);
+    }
+
+    fn renew_credentials(&mut self, now: Now) {
+        self.has_credentials = false;
+        self.credentials_at = now.mono_ms + self.rng.jitter(RETRY_MS.0);
+    }
+
+    fn fail(&mut self, state: NodeState, error: String, now: Now) {
+        if self.state != state || self.error.as_ref() != Some(&error) {
+            log::warn!("node {}: {}: {error}", self.spec.url, state.name());
+        }
+        self.state = state;
+        self.error = Some(error);
+        let delay = (RETRY_MS.0 << self.failures.min(8)).min(RETRY_MS.1);
+        self.failures += 1;
+        self.template_at = now.mono_ms + self.rng.jitter(delay);
+        self.info_at = self.info_at.min(self.template_at);
+    }
+
+    /// The network that the node should be on, as `getblockchaininfo` names it.
+    pub fn network(&self) -> &'static Network {
+        self.network
+    }
+}

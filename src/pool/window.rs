@@ -1,0 +1,317 @@
+//! The contribution window: who did how much work in the last hours. Rows of time slots, one row an
+//! address; all memory is reserved at start, and a share costs two additions. Slides by slot. Never asks
+//! for the time and never writes: it says which cells changed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::base::limits::WINDOW_SLOTS;
+use crate::coin::script::Script;
+
+use super::record::{Cell, CellKey, MinerId};
+
+/// Names a row for as long as it is held (see [`Window::admit`]) or holds work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowId(u32);
+
+/// Every row holds work or is held by a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowFull {
+    /// How many addresses there is room for.
+    pub rows: usize,
+}
+
+impl fmt::Display for WindowFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool is full: {} addresses", self.rows)
+    }
+}
+
+/// One address in the window.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name in the ledger.
+    pub miner: MinerId,
+    /// Where it is paid.
+    pub script: Script,
+    /// Work inside the window, in difficulty units.
+    pub work: u64,
+    /// Shares inside the window.
+    pub shares: u64,
+    /// The pool's time of the last share, in milliseconds; 0 for none since start.
+    pub last_share_ms: u64,
+    holders: u32,
+    dirty_slot: Option<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Window {
+    slot_ms: u64,
+    capacity: usize,
+    /// The newest slot that was entered, counted from the beginning of the pool's time.
+    current: u64,
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+    by_script: BTreeMap<Script, RowId>,
+    /// Cell (row, slot) is at `row * WINDOW_SLOTS + slot % WINDOW_SLOTS`.
+    work: Box<[u64]>,
+    shares: Box<[u32]>,
+    total_work: u128,
+    total_shares: u64,
+    dirty: Vec<(RowId, u64)>,
+    expired_before: Option<u64>,
+}
+
+impl Window {
+    /// A window of `window_ms` for at most `capacity` addresses, standing at `pool_ms`.
+    pub fn new(window_ms: u64, capacity: usize, pool_ms: u64) -> Window {
+        let slot_ms = (window_ms / WINDOW_SLOTS as u64).max(1);
+        Window {
+            slot_ms,
+            capacity,
+            current: pool_ms / slot_ms,
+            rows: Vec::new(),
+            free: Vec::new(),
+            by_script: BTreeMap::new(),
+            // Zeroed memory is not touched by the system until it is used.
+            work: vec![0; capacity * WINDOW_SLOTS].into_boxed_slice(),
+            shares: vec![0; capacity * WINDOW_SLOTS].into_boxed_slice(),
+            total_work: 0,
+            total_shares: 0,
+            dirty: Vec::with_capacity(capacity.min(1_024)),
+            expired_before: None,
+        }
+    }
+
+    /// Puts back a cell from disk. Cells outside the window, or beyond its capacity, are left out and
+    /// answered `false`.
+    pub fn restore(&mut self, key: CellKey, cell: Cell, script: &Script) -> bool {
+        // After a change of window_hours, old slots map onto the new ones by their start.
+        let slot = key.slot_start_ms / self.slot_ms;
+        if slot > self.current || slot + WINDOW_SLOTS as u64 <= self.current {
+            return false;
+        }
+        let Ok(row_id) = self.find_or_place(key.miner, script) else { return false };
+        self.add(row_id, slot, cell.work, cell.shares);
+        let last_share_ms = key.slot_start_ms;
+        if let Some(row) = self.rows[row_id.0 as usize].as_mut() {
+            row.last_share_ms = row.last_share_ms.max(last_share_ms);
+        }
+        true
+    }
+
+    /// Finds or makes the row of `script` and holds it until [`Window::release`]. `miner` is used for a new
+    /// row. When there is no free row, one that is idle (not held, no work) makes room.
+    pub fn admit(&mut self, miner: MinerId, script: &Script) -> Result<RowId, WindowFull> {
+        let row_id = self.find_or_place(miner, script)?;
+        if let Some(row) = self.rows[row_id.0 as usize].as_mut() {
+            row.holders += 1;
+        }
+        Ok(row_id)
+    }
+
+    /// Gives up one hold; the row stays while it has work.
+    pub fn release(&mut self, row_id: RowId) {
+        if let Some(row) = self.rows.get_mut(row_id.0 as usize).and_then(Option::as_mut) {
+            row.holders = row.holders.saturating_sub(1);
+        }
+    }
+
+    /// Credits one share of `work` difficulty units and answers the slot that it went into. The row must be
+    /// held.
+    pub fn credit(&mut self, row_id: RowId, work: u64, pool_ms: u64) -> u64 {
+        self.advance(pool_ms);
+        let slot = self.current;
+        self.add(row_id, slot, work, 1);
+        self.mark(row_id, slot);
+        if let Some(row) = self.rows[row_id.0 as usize].as_mut() {
+            row.last_share_ms = pool_ms;
+        }
+        slot
+    }
+
+    /// Takes a credit back that could not be written, unless its slot has left the window meanwhile.
+    pub fn revoke(&mut self, row_id: RowId, work: u64, slot: u64) {
+        let Some(row) = self.rows.get_mut(row_id.0 as usize).and_then(Option::as_mut) else { return };
+        if slot + WINDOW_SLOTS as u64 <= self.current {
+            return;
+        }
+        let cell = cell_index(row_id, slot);
+        let (work, shares) = (work.min(self.work[cell]), 1.min(self.shares[cell]));
+        self.work[cell] -= work;
+        self.shares[cell] -= shares;
+        row.work -= work;
+        row.shares -= u64::from(shares);
+        self.total_work -= u128::from(work);
+        self.total_shares -= u64::from(shares);
+        self.mark(row_id, slot);
+    }
+
+    /// Slides to `pool_ms`: what is older than the window leaves it.
+    pub fn advance(&mut self, pool_ms: u64) {
+        let target = pool_ms / self.slot_ms;
+        if target <= self.current {
+            return;
+        }
+        let steps = (target - self.current).min(WINDOW_SLOTS as u64);
+        for slot in target - steps + 1..=target {
+            self.clear_slot(slot);
+        }
+        self.current = target;
+        self.expired_before = Some((target + 1).saturating_sub(WINDOW_SLOTS as u64) * self.slot_ms);
+    }
+
+    /// The cells that changed since the last call, with what they hold now.
+    pub fn take_changed(&mut self) -> Vec<(CellKey, Cell)> {
+        let oldest = (self.current + 1).saturating_sub(WINDOW_SLOTS as u64);
+        let mut changed = Vec::with_capacity(self.dirty.len());
+        for (row_id, slot) in self.dirty.drain(..) {
+            let Some(row) = self.rows[row_id.0 as usize].as_mut() else { continue };
+            row.dirty_slot = None;
+            if slot >= oldest {
+                let cell = cell_index(row_id, slot);
+                let key = CellKey { slot_start_ms: slot * self.slot_ms, miner: row.miner };
+                changed.push((key, Cell { work: self.work[cell], shares: self.shares[cell] }));
+            }
+        }
+        changed
+    }
+
+    /// Marks cells as changed again, after a batch that held them was not written.
+    pub fn mark_changed(&mut self, cells: &[(CellKey, Cell)]) {
+        let rows: BTreeMap<MinerId, RowId> = self.iter().map(|(row_id, row)| (row.miner, row_id)).collect();
+        for (key, _) in cells {
+            if let Some(row_id) = rows.get(&key.miner) {
+                self.mark(*row_id, key.slot_start_ms / self.slot_ms);
+            }
+        }
+    }
+
+    /// Whether [`Window::take_changed`] would answer anything.
+    pub fn has_changed(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Slots that start before this (in the pool's time) left the window since the last call.
+    pub fn take_expired_before(&mut self) -> Option<u64> {
+        self.expired_before.take()
+    }
+
+    /// The row that `row_id` names.
+    pub fn row(&self, row_id: RowId) -> Option<&Row> {
+        self.rows.get(row_id.0 as usize)?.as_ref()
+    }
+
+    /// The row of an output script.
+    pub fn find(&self, script: &Script) -> Option<RowId> {
+        self.by_script.get(script).copied()
+    }
+
+    /// Every row, in order of script.
+    pub fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
+        self.by_script.values().filter_map(|row_id| Some((*row_id, self.row(*row_id)?)))
+    }
+
+    /// Work of everybody inside the window, in difficulty units.
+    pub fn total_work(&self) -> u128 {
+        self.total_work
+    }
+
+    /// Shares of everybody inside the window.
+    pub fn total_shares(&self) -> u64 {
+        self.total_shares
+    }
+
+    /// Length of a slot, in milliseconds.
+    pub fn slot_ms(&self) -> u64 {
+        self.slot_ms
+    }
+
+    /// Checks that rows and totals are the sums of their cells. For tests and the run-time check.
+    pub fn check(&self) -> bool {
+        let mut work = 0u128;
+        let mut shares = 0u64;
+        for (row_id, row) in self.iter() {
+            let cells = row_id.0 as usize * WINDOW_SLOTS..(row_id.0 as usize + 1) * WINDOW_SLOTS;
+            let row_work: u128 = self.work[cells.clone()].iter().map(|work| u128::from(*work)).sum();
+            let row_shares: u64 = self.shares[cells].iter().map(|shares| u64::from(*shares)).sum();
+            if row_work != u128::from(row.work) || row_shares != row.shares {
+                return false;
+            }
+            work += row_work;
+            shares += row_shares;
+        }
+        work == self.total_work && shares == self.total_shares
+    }
+
+    fn find_or_place(&mut self, miner: MinerId, script: &Script) -> Result<RowId, WindowFull> {
+        if let Some(row_id) = self.by_script.get(script) {
+            return Ok(*row_id);
+        }
+        let row =
+            Row { miner, script: script.clone(), work: 0, shares: 0, last_share_ms: 0, holders: 0, dirty_slot: None };
+        let row_id = self.free_place()?;
+        self.rows[row_id.0 as usize] = Some(row);
+        self.by_script.insert(script.clone(), row_id);
+        Ok(row_id)
+    }
+
+    fn free_place(&mut self) -> Result<RowId, WindowFull> {
+        if let Some(index) = self.free.pop() {
+            return Ok(RowId(index));
+        }
+        if self.rows.len() < self.capacity {
+            self.rows.push(None);
+            return Ok(RowId(self.rows.len() as u32 - 1));
+        }
+        let is_idle = |row: &Row| row.holders == 0 && row.shares == 0 && row.dirty_slot.is_none();
+        let idle: Vec<RowId> = self.iter().filter(|(_, row)| is_idle(row)).map(|(row_id, _)| row_id).collect();
+        for row_id in idle {
+            if let Some(row) = self.rows[row_id.0 as usize].take() {
+                self.by_script.remove(&row.script);
+                self.free.push(row_id.0);
+            }
+        }
+        self.free.pop().map(RowId).ok_or(WindowFull { rows: self.capacity })
+    }
+
+    fn add(&mut self, row_id: RowId, slot: u64, work: u64, shares: u32) {
+        let Some(row) = self.rows[row_id.0 as usize].as_mut() else { return };
+        let cell = cell_index(row_id, slot);
+        // A row is bounded by 2^64 units of work: for scrypt, 200 TH/s for a whole day on one address.
+        let work = work.min(u64::MAX - row.work);
+        self.work[cell] += work;
+        self.shares[cell] = self.shares[cell].saturating_add(shares);
+        row.work += work;
+        row.shares += u64::from(shares);
+        self.total_work += u128::from(work);
+        self.total_shares += u64::from(shares);
+    }
+
+    fn mark(&mut self, row_id: RowId, slot: u64) {
+        if let Some(row) = self.rows[row_id.0 as usize].as_mut()
+            && row.dirty_slot != Some(slot)
+        {
+            row.dirty_slot = Some(slot);
+            self.dirty.push((row_id, slot));
+        }
+    }
+
+    fn clear_slot(&mut self, slot: u64) {
+        for index in 0..self.rows.len() {
+            let Some(row) = self.rows[index].as_mut() else { continue };
+            let cell = cell_index(RowId(index as u32), slot);
+            let work = std::mem::take(&mut self.work[cell]);
+            let shares = u64::from(std::mem::take(&mut self.shares[cell]));
+            row.work -= work;
+            row.shares -= shares;
+            self.total_work -= u128::from(work);
+            self.total_shares -= shares;
+        }
+    }
+}
+
+fn cell_index(row_id: RowId, slot: u64) -> usize {
+    row_id.0 as usize * WINDOW_SLOTS + (slot % WINDOW_SLOTS as u64) as usize
+}

@@ -1,0 +1,238 @@
+//! From templates to jobs, and from solved jobs to blocks: what happens on the chains' side of the pool.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::base::slots::Key;
+use crate::base::time::{Now, SECOND};
+use crate::base::{Hash32, display_hash};
+use crate::coin::block;
+use crate::coin::difficulty::Difficulty;
+use crate::coin::template::Template;
+use crate::wire::stratum::Submit;
+
+use super::chain::PendingBlock;
+use super::job::{Job, JobId, JobParts};
+use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Term, TermSet};
+use super::spec::Terms;
+use super::split::Claim;
+use super::upstream::{BlockVerdict, UpstreamEvent};
+use super::window::RowId;
+use super::{NodeId, Output, Pool};
+
+/// New work this often while the tip stays: rigs give a pool up after 90 s of silence, and fees and
+/// contributions have moved on.
+const REFRESH_MS: u64 = 30 * SECOND;
+
+impl Pool {
+    /// Changes one of a chain's terms: journaled, in force with the next job, which is made at once.
+    pub fn set_term(&mut self, chain: usize, to: Term, now: Now) {
+        let configured = self.chains[chain].ledger.configured();
+        let configured = match to {
+            Term::FeePpm(_) => Term::FeePpm(configured.fee_ppm),
+            Term::PoolScript(_) => Term::PoolScript(configured.pool_script.as_bytes().to_vec()),
+            Term::MinPayout(_) => Term::MinPayout(configured.min_payout),
+        };
+        log::warn!("{}: {:?} is now in force (configured: {configured:?})", self.spec.chains[chain].name, to);
+        let set = TermSet { chain: chain as u8, at: self.clock.stamp(now), to, configured };
+        self.record(chain, Entry::TermSet(set)).expect("a term has no sums that could be off");
+        self.make_job(false, now);
+    }
+
+    /// Passes on what the chain's nodes want to send, and acts on what they said.
+    pub(super) fn drain_nodes(&mut self, chain: usize, now: Now) {
+        for node in 0..self.chains[chain].nodes.len() {
+            while let Some(action) = self.chains[chain].nodes[node].poll_action() {
+                let node = NodeId { chain: chain as u8, node: node as u8 };
+                self.outputs.push_back(Output::Link { node, action });
+            }
+            while let Some(event) = self.chains[chain].nodes[node].poll_event() {
+                match event {
+                    UpstreamEvent::Template => {}
+                    UpstreamEvent::Block { hash, verdict } => self.handle_verdict(chain, node, hash, verdict, now),
+                }
+            }
+        }
+        self.follow_tip(now);
+    }
+
+    /// Makes a clean job when the chosen node is on another tip than the current job.
+    fn follow_tip(&mut self, now: Now) {
+        let Some(template) = self.chains[0].choose() else { return };
+        let tip = template.prev_hash;
+        match self.jobs.current() {
+            Some(job) if job.template.prev_hash == tip => {}
+            _ => self.make_job(true, now),
+        }
+    }
+
+    /// New work in time, also when the tip stays.
+    pub(super) fn refresh_job(&mut self, now: Now) {
+        let is_due = self.jobs.current().is_some_and(|job| now.mono_ms >= job.made_ms + REFRESH_MS);
+        if is_due {
+            self.make_job(false, now);
+        }
+    }
+
+    /// Makes a job of the chosen node's template, or of the last one while no node is ready, and sends it.
+    fn make_job(&mut self, clean: bool, now: Now) {
+        let chosen = self.chains[0].choose().map(Rc::clone);
+        let last = || self.jobs.current().map(|job| Rc::clone(&job.template));
+        let Some(template) = chosen.or_else(last) else { return };
+        let clean = clean || self.jobs.current().is_some_and(|job| job.template.prev_hash != template.prev_hash);
+        match self.build_job(&template, now) {
+            Ok(job) => {
+                self.job_fault = None;
+                if clean {
+                    log::info!(
+                        "{}: height {}, {} transactions, value {}, paying {} miners",
+                        self.spec.name,
+                        job.template.height,
+                        job.template.transactions.len(),
+                        job.split.value,
+                        job.split.paid.len()
+                    );
+                }
+                self.jobs.push(job, clean);
+                self.next_job += 1;
+                self.broadcast(clean);
+            }
+            Err(error) => {
+                log::error!("{}: no job can be made: {error}", self.spec.name);
+                self.job_fault = Some(format!("no job can be made: {error}"));
+            }
+        }
+    }
+
+    fn build_job(&mut self, template: &Rc<Template>, now: Now) -> Result<Job, super::job::JobError> {
+        self.window.advance(self.clock.pool_ms(now));
+        let chain = &self.chains[0];
+        let claims = self.claims(0);
+        // The node's time goes on by our monotonic clock: a board's wall clock is never asked.
+        let since = chain.chosen.and_then(|index| chain.nodes[index].template_age_ms(now)).unwrap_or(0) / SECOND;
+        let ntime = template.curtime.saturating_add(since as u32).max(template.mintime);
+        let ntime = match self.jobs.current() {
+            Some(job) if job.template.prev_hash == template.prev_hash => ntime.max(job.ntime),
+            _ => ntime,
+        };
+        Job::build(&JobParts {
+            seq: self.next_job,
+            template,
+            chain: &chain.spec,
+            terms: chain.ledger.terms(),
+            claims: &claims,
+            extranonce2_len: self.spec.stratum.extranonce2_len,
+            ntime,
+            made_ms: now.mono_ms,
+        })
+    }
+
+    /// Everybody with work in the window or a balance on the chain, in order of script.
+    fn claims(&self, chain: usize) -> Vec<Claim<'_>> {
+        let ledger = &self.chains[chain].ledger;
+        let mut claims: BTreeMap<MinerId, Claim> = BTreeMap::new();
+        for (_, row) in self.window.iter().filter(|(_, row)| row.work > 0) {
+            let claim = Claim { miner: row.miner, script: &row.script, work: row.work, balance: 0 };
+            claims.insert(row.miner, claim);
+        }
+        for (miner, account) in ledger.accounts().filter(|(_, account)| account.balance != 0) {
+            // Every account belongs to a registered miner: recovery refuses a ledger where one does not.
+            let Some(script) = self.miners.script(miner) else { continue };
+            let claim = claims.entry(miner).or_insert(Claim { miner, script, work: 0, balance: 0 });
+            claim.balance = account.balance;
+        }
+        claims.into_values().collect()
+    }
+
+    /// A share solved a block: journal it, keep its bytes, and have both written before it is sent.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn handle_solved(
+        &mut self,
+        key: Key,
+        id: JobId,
+        header: &[u8; 80],
+        submit: &Submit,
+        worker: Key,
+        row: RowId,
+        now: Now,
+    ) {
+        let hash = block::block_id(header);
+        let (Some(job), Some(session)) = (self.jobs.find(id.seq), self.sessions.get(key)) else { return };
+        if self.chains[0].ledger.block(&hash).is_some() {
+            return;
+        }
+        let bytes: Rc<[u8]> = job.assemble(header, &session.extranonce1, &submit.extranonce2).into();
+        let finder = self.window.row(row).map_or(0, |row| row.miner);
+        let worker = self.workers.get(worker).map_or(String::new(), |worker| worker.name.clone());
+        let found = self.describe(job, hash, finder, worker, now);
+        let height = found.height;
+        log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
+        self.register(row);
+        if let Err(error) = self.record(0, Entry::BlockFound(Box::new(found))) {
+            // A block is never held back for a fault of the books; status shows it until someone looks.
+            log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);
+            self.job_fault = Some(error.to_string());
+        }
+        let block = PendingBlock { height, bytes: Rc::clone(&bytes), submitted: false, refused_by: BTreeMap::new() };
+        self.chains[0].pending.insert(hash, block);
+        self.commits.keep_block(0, hash, bytes);
+    }
+
+    fn describe(&self, job: &Job, hash: Hash32, finder: MinerId, worker: String, now: Now) -> BlockFound {
+        let Terms { pool_script, fee_ppm, min_payout, max_outputs } = &job.terms;
+        let network = Difficulty::of_target(job.template.target, self.spec.chains[0].coin.algorithm);
+        BlockFound {
+            chain: 0,
+            hash,
+            height: job.template.height,
+            at: self.clock.stamp(now),
+            finder,
+            worker,
+            network_difficulty: network.units(),
+            total_work: self.total_work,
+            value: job.split.value,
+            fee_ppm: *fee_ppm,
+            min_payout: *min_payout,
+            max_outputs: *max_outputs,
+            pool_script: pool_script.as_bytes().to_vec(),
+            pool_amount: job.split.pool_amount,
+            parts: job.split.parts.clone(),
+        }
+    }
+
+    fn handle_verdict(&mut self, chain: usize, node: usize, hash: Hash32, verdict: BlockVerdict, now: Now) {
+        let url = self.chains[chain].nodes[node].spec().url.clone();
+        let name = display_hash(&hash);
+        match verdict {
+            BlockVerdict::InChain => {
+                log::warn!("{}: block {name} is accepted by {url}", self.spec.name);
+                self.judge_block(chain, hash, BlockStatus::Accepted, now);
+            }
+            BlockVerdict::Watching(reason) => log::info!("{}: block {name} at {url}: {reason}", self.spec.name),
+            BlockVerdict::Rejected(reason) => {
+                log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
+                let nodes = self.chains[chain].nodes.len();
+                let Some(block) = self.chains[chain].pending.get_mut(&hash) else { return };
+                block.refused_by.insert(node, reason.clone());
+                if block.refused_by.len() == nodes {
+                    self.judge_block(chain, hash, BlockStatus::Rejected(reason), now);
+                }
+            }
+        }
+    }
+
+    fn judge_block(&mut self, chain: usize, hash: Hash32, status: BlockStatus, now: Now) {
+        self.chains[chain].settle(&hash);
+        self.commits.settle_block(hash);
+        let Some(block) = self.chains[chain].ledger.block(&hash) else { return };
+        if block.status == status {
+            return;
+        }
+        let balances_change = block.status.is_live() != status.is_live();
+        let judged = BlockJudged { chain: chain as u8, hash, at: self.clock.stamp(now), status };
+        self.record(chain, Entry::BlockJudged(judged)).expect("the block is in the ledger, as was just seen");
+        if balances_change {
+            self.make_job(false, now);
+        }
+    }
+}
