@@ -1,0 +1,264 @@
+//! Addresses to output scripts and back. Never accepts an address of another network, nor one that a coinbase can't
+//! pay; an error says which and what to do.
+
+use super::{
+    params::{COINS, Coin, Network},
+    script::Script,
+};
+use bech32::{
+    Bech32, Bech32m, Fe32, Hrp,
+    primitives::decode::{CharError, UncheckedHrpstring, UncheckedHrpstringError},
+};
+use std::fmt;
+
+/// Longest address that can be paid: BIP 173's bound.
+const LONGEST: usize = 90;
+/// Witness versions that Litecoin's consensus gives a meaning of their own (LIP 2, LIP 3): the HogEx output and
+/// peg-ins. A coinbase that carried one would make the block invalid.
+const MWEB_VERSIONS: [u8; 2] = [8, 9];
+
+/// The kind of an output script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressType {
+    /// Pay to public key hash.
+    P2pkh,
+    /// Pay to script hash.
+    P2sh,
+    /// Segwit version 0, key hash.
+    P2wpkh,
+    /// Segwit version 0, script hash.
+    P2wsh,
+    /// Taproot.
+    P2tr,
+    /// A witness program that has no meaning yet.
+    WitnessFuture,
+}
+
+impl AddressType {
+    /// The kind of `script`, if an address can say it.
+    pub fn of(script: &Script) -> Option<AddressType> {
+        if script.p2pkh_hash().is_some() {
+            return Some(AddressType::P2pkh);
+        }
+        if script.p2sh_hash().is_some() {
+            return Some(AddressType::P2sh);
+        }
+        script.witness_program().map(|(version, program)| match (version, program.len()) {
+            (0, 20) => AddressType::P2wpkh,
+            (0, _) => AddressType::P2wsh,
+            (1, 32) => AddressType::P2tr,
+            _ => AddressType::WitnessFuture,
+        })
+    }
+}
+
+impl fmt::Display for AddressType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressType::P2pkh => "p2pkh",
+            AddressType::P2sh => "p2sh",
+            AddressType::P2wpkh => "p2wpkh",
+            AddressType::P2wsh => "p2wsh",
+            AddressType::P2tr => "p2tr",
+            AddressType::WitnessFuture => "witness_unknown",
+        })
+    }
+}
+
+/// An address that a coinbase can pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Its kind.
+    pub kind: AddressType,
+    /// The output script it stands for.
+    pub script: Script,
+}
+
+/// Why an address was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// No text at all.
+    Empty,
+    /// Longer than any address that can be paid.
+    TooLong,
+    /// An address inside Litecoin's extension block.
+    Mweb,
+    /// Right, but elsewhere.
+    WrongNetwork {
+        /// The coins and networks it may belong to, as `litecoin mainnet, …`.
+        found: String,
+    },
+    /// The checksum doesn't match: a typing error.
+    Checksum,
+    /// Upper and lower case in one segwit address.
+    MixedCase,
+    /// bech32 where BIP 350 demands bech32m, or the reverse.
+    WrongEncoding,
+    /// A witness version above 16, in a segwit address.
+    WitnessVersion(u8),
+    /// The checksum is right, but what it protects has no valid length.
+    Length,
+    /// Not an address of any coin in the table.
+    Unknown,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddressError::Empty => f.write_str("there is no address: give the one to be paid"),
+            AddressError::TooLong => write!(f, "is longer than {LONGEST} characters: give one address only"),
+            AddressError::Mweb => {
+                f.write_str("is an MWEB address, which a coinbase can't pay: give one that starts with L, M or ltc1")
+            }
+            AddressError::WrongNetwork { found } => {
+                write!(f, "belongs to {found}: give an address of the coin and network that is mined")
+            }
+            AddressError::Checksum => f.write_str("has a wrong checksum: copy it again"),
+            AddressError::MixedCase => f.write_str("mixes upper and lower case: copy it again"),
+            AddressError::WrongEncoding => {
+                f.write_str("has the checksum of another witness version (BIP 350): make a new one in your wallet")
+            }
+            AddressError::WitnessVersion(version) => {
+                write!(f, "has witness version {version}, above 16: make a new one in your wallet")
+            }
+            AddressError::Length => f.write_str("holds a hash of a wrong length: make a new one in your wallet"),
+            AddressError::Unknown => f.write_str("is not an address: copy it again from your wallet"),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+/// Reads an address of `network`, whichever of its forms it has.
+pub fn parse(text: &str, coin: &'static Coin, network: &'static Network) -> Result<Address, AddressError> {
+    if text.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    let prefix = segwit_prefix(text);
+    // These are longer than others, and their owner should hear the true reason.
+    if prefix.is_some_and(|prefix| prefix.mweb) {
+        return Err(AddressError::Mweb);
+    }
+    if text.len() > LONGEST {
+        return Err(AddressError::TooLong);
+    }
+    let script = match prefix {
+        Some(prefix) => parse_segwit(text, prefix.hrp, coin, network)?,
+        None => parse_base58(text, network)?,
+    };
+    let kind = AddressType::of(&script).expect("an address stands for a script of a known kind");
+    Ok(Address { kind, script })
+}
+
+/// The address of `script` as this network's node prints it; `None` where there is none.
+pub fn encode(script: &Script, coin: &Coin, network: &Network) -> Option<String> {
+    if let Some(hash) = script.p2pkh_hash() {
+        return Some(encode_base58(network.p2pkh, &hash));
+    }
+    if let Some(hash) = script.p2sh_hash() {
+        return Some(encode_base58(*network.p2sh.first()?, &hash));
+    }
+    let (version, program) = script.witness_program()?;
+    if !payable(version, coin) {
+        return None;
+    }
+    let hrp = Hrp::parse(network.hrp?).ok()?;
+    bech32::segwit::encode(hrp, Fe32::try_from(version).ok()?, program).ok()
+}
+
+/// The script on another chain that the same key or script controls: key hashes and script hashes carry over, and a
+/// segwit key hash becomes a plain one where there is no segwit. `None` where nothing carries over.
+pub fn rederive(script: &Script, to: (&Coin, &Network)) -> Option<Script> {
+    match AddressType::of(script)? {
+        AddressType::P2pkh | AddressType::P2sh => Some(script.clone()),
+        AddressType::P2wpkh if to.0.segwit => Some(script.clone()),
+        AddressType::P2wpkh => Some(Script::p2pkh(script.witness_program()?.1.try_into().ok()?)),
+        AddressType::P2wsh | AddressType::P2tr | AddressType::WitnessFuture => None,
+    }
+}
+
+/// A human-readable part from the table.
+#[derive(Clone, Copy)]
+struct Prefix {
+    hrp: &'static str,
+    mweb: bool,
+}
+
+/// The known human-readable part that `text` starts with, in any case: what stands before its last `1`.
+fn segwit_prefix(text: &str) -> Option<Prefix> {
+    let (found, _) = text.rsplit_once('1')?;
+    let of = |network: &'static Network| {
+        let plain = network.hrp.map(|hrp| Prefix { hrp, mweb: false });
+        let mweb = network.mweb_hrp.map(|hrp| Prefix { hrp, mweb: true });
+        plain.into_iter().chain(mweb)
+    };
+    COINS.iter().flat_map(|coin| coin.networks).flat_map(of).find(|prefix| prefix.hrp.eq_ignore_ascii_case(found))
+}
+
+fn parse_segwit(
+    text: &str,
+    hrp: &'static str,
+    coin: &'static Coin,
+    network: &'static Network,
+) -> Result<Script, AddressError> {
+    let unchecked = UncheckedHrpstring::new(text).map_err(|error| match error {
+        UncheckedHrpstringError::Char(CharError::MixedCase) => AddressError::MixedCase,
+        _ => AddressError::Unknown,
+    })?;
+    let version = unchecked.witness_version().ok_or(AddressError::Unknown)?;
+    let (bech32, bech32m) = (unchecked.has_valid_checksum::<Bech32>(), unchecked.has_valid_checksum::<Bech32m>());
+    let expected = if version == Fe32::Q { bech32 } else { bech32m };
+    if !expected {
+        return Err(if bech32 || bech32m { AddressError::WrongEncoding } else { AddressError::Checksum });
+    }
+    if network.hrp != Some(hrp) {
+        return Err(elsewhere(|network| network.hrp == Some(hrp)));
+    }
+    if version.to_u8() > 16 {
+        return Err(AddressError::WitnessVersion(version.to_u8()));
+    }
+    if !payable(version.to_u8(), coin) {
+        return Err(AddressError::Mweb);
+    }
+    let segwit = unchecked.remove_checksum::<Bech32>().validate_segwit().map_err(|_| AddressError::Length)?;
+    let program: Vec<u8> = segwit.byte_iter().collect();
+    Script::witness(version.to_u8(), &program).ok_or(AddressError::Length)
+}
+
+/// Whether a coinbase of `coin` may carry a witness program of this version.
+fn payable(version: u8, coin: &Coin) -> bool {
+    !(coin.mweb && MWEB_VERSIONS.contains(&version))
+}
+
+fn parse_base58(text: &str, network: &'static Network) -> Result<Script, AddressError> {
+    let payload = base58ck::decode_check(text).map_err(|error| match error.incorrect_checksum() {
+        Some(_) => AddressError::Checksum,
+        None => AddressError::Unknown,
+    })?;
+    let (&version, hash) = payload.split_first().ok_or(AddressError::Length)?;
+    let hash: &[u8; 20] = hash.try_into().map_err(|_| AddressError::Length)?;
+    if version == network.p2pkh {
+        Ok(Script::p2pkh(hash))
+    } else if network.p2sh.contains(&version) {
+        Ok(Script::p2sh(hash))
+    } else {
+        Err(elsewhere(|network| network.p2pkh == version || network.p2sh.contains(&version)))
+    }
+}
+
+fn encode_base58(version: u8, hash: &[u8; 20]) -> String {
+    let mut payload = [version; 21];
+    payload[1..].copy_from_slice(hash);
+    base58ck::Base58CkString::encode_unbounded(&payload).to_string()
+}
+
+/// Names every network in the table that an address fits.
+fn elsewhere(fits: impl Fn(&Network) -> bool) -> AddressError {
+    let names: Vec<String> = COINS
+        .iter()
+        .flat_map(|coin| coin.networks.iter().map(move |network| (coin, network)))
+        .filter(|(_, network)| fits(network))
+        .map(|(coin, network)| format!("{} {}", coin.name, network.name))
+        .collect();
+    if names.is_empty() { AddressError::Unknown } else { AddressError::WrongNetwork { found: names.join(" or ") } }
+}

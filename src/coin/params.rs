@@ -1,0 +1,260 @@
+//! The coins and their networks as one static table. Code asks a row what it does; it never asks which coin it is.
+
+use super::{pow, uint::U256};
+use crate::base::Hash32;
+
+/// A proof-of-work function, with the difficulty unit that its miners are used to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// scrypt(N = 1024, r = 1, p = 1). Difficulty 1 is 65,536 hashes.
+    Scrypt,
+    /// SHA256 twice. Difficulty 1 is 2^32 hashes.
+    Sha256d,
+}
+
+impl Algorithm {
+    /// Hashes that one difficulty unit (1/65,536 of difficulty 1) stands for.
+    pub const fn hashes_per_unit(self) -> u64 {
+        match self {
+            Algorithm::Scrypt => 1,
+            Algorithm::Sha256d => 65_536,
+        }
+    }
+
+    /// The proof-of-work hash of a header, in internal byte order.
+    pub fn pow_hash(self, header: &[u8; 80]) -> Hash32 {
+        match self {
+            Algorithm::Scrypt => pow::scrypt(header),
+            Algorithm::Sha256d => pow::sha256d(header),
+        }
+    }
+
+    /// The target of one difficulty unit: 65,536 times the target of difficulty 1.
+    pub fn unit_target(self) -> U256 {
+        match self {
+            Algorithm::Scrypt => U256::from_u64(0xffff).shl(240),
+            Algorithm::Sha256d => U256::from_u64(0xffff).shl(224),
+        }
+    }
+}
+
+/// One coin.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// The name in configurations, lower case.
+    pub name: &'static str,
+    /// The exchange symbol.
+    pub ticker: &'static str,
+    /// The proof of work.
+    pub algorithm: Algorithm,
+    /// Every network there is, mainnet first.
+    pub networks: &'static [Network],
+    /// The `rules` of the getblocktemplate request; where empty the request is `{}`.
+    pub template_rules: &'static [&'static str],
+    /// The rules that blocks built here obey. A template that demands another (`!name`) is refused (BIP 9).
+    pub known_rules: &'static [&'static str],
+    /// Whether the coin has segregated witness at all.
+    pub segwit: bool,
+    /// Whether the coin has MimbleWimble extension blocks (LIP 2, LIP 3).
+    pub mweb: bool,
+    /// Version bits that rigs may vary (BIP 320); 0 where they never may.
+    pub version_rolling_mask: u32,
+    /// The transaction version of a coinbase.
+    pub coinbase_version: i32,
+}
+
+/// One network of a coin.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The name in configurations.
+    pub name: &'static str,
+    /// The base58 version byte of pay-to-public-key-hash addresses.
+    pub p2pkh: u8,
+    /// The base58 version bytes of pay-to-script-hash addresses; nodes print the first.
+    pub p2sh: &'static [u8],
+    /// The human-readable part of segwit addresses.
+    pub hrp: Option<&'static str>,
+    /// The human-readable part of MWEB addresses.
+    pub mweb_hrp: Option<&'static str>,
+    /// The port a node's RPC listens on unless told otherwise.
+    pub default_rpc_port: u16,
+    /// Confirmations until a coinbase may be spent.
+    pub maturity: u32,
+    /// Why blocks of this network can't be made here, where that is so.
+    pub mining_refused: Option<&'static str>,
+}
+
+impl Coin {
+    /// The network of that name.
+    pub fn network(&self, name: &str) -> Option<&'static Network> {
+        self.networks.iter().find(|network| network.name == name)
+    }
+}
+
+/// The coin of that name.
+pub fn coin(name: &str) -> Option<&'static Coin> {
+    COINS.iter().find(|coin| coin.name == name)
+}
+
+/// The bits that BIP 320 leaves to miners.
+const BIP320_MASK: u32 = 0x1fff_e000;
+
+const LITECOIN_TESTNET: Network = Network {
+    name: "testnet",
+    p2pkh: 111,
+    p2sh: &[58, 196],
+    hrp: Some("tltc"),
+    mweb_hrp: Some("tmweb"),
+    default_rpc_port: 19332,
+    maturity: 100,
+    mining_refused: None,
+};
+
+const BITCOIN_TESTNET: Network = Network {
+    name: "testnet",
+    p2pkh: 111,
+    p2sh: &[196],
+    hrp: Some("tb"),
+    mweb_hrp: None,
+    default_rpc_port: 18332,
+    maturity: 100,
+    mining_refused: None,
+};
+
+const DOGECOIN_MAINNET: Network = Network {
+    name: "mainnet",
+    p2pkh: 30,
+    p2sh: &[22],
+    hrp: None,
+    mweb_hrp: None,
+    default_rpc_port: 22555,
+    maturity: 240,
+    mining_refused: None,
+};
+
+/// Every coin.
+pub static COINS: &[Coin] = &[
+    Coin {
+        name: "litecoin",
+        ticker: "LTC",
+        algorithm: Algorithm::Scrypt,
+        networks: &[
+            Network {
+                name: "mainnet",
+                p2pkh: 48,
+                p2sh: &[50, 5],
+                hrp: Some("ltc"),
+                mweb_hrp: Some("ltcmweb"),
+                default_rpc_port: 9332,
+                ..LITECOIN_TESTNET
+            },
+            LITECOIN_TESTNET,
+            Network { name: "regtest", hrp: Some("rltc"), default_rpc_port: 19443, ..LITECOIN_TESTNET },
+        ],
+        template_rules: &["mweb", "segwit"],
+        known_rules: &["csv", "segwit", "taproot", "testdummy", "mweb"],
+        segwit: true,
+        mweb: true,
+        version_rolling_mask: BIP320_MASK,
+        coinbase_version: 2,
+    },
+    Coin {
+        name: "bitcoin",
+        ticker: "BTC",
+        algorithm: Algorithm::Sha256d,
+        networks: &[
+            Network {
+                name: "mainnet",
+                p2pkh: 0,
+                p2sh: &[5],
+                hrp: Some("bc"),
+                default_rpc_port: 8332,
+                ..BITCOIN_TESTNET
+            },
+            BITCOIN_TESTNET,
+            Network { name: "testnet4", default_rpc_port: 48332, ..BITCOIN_TESTNET },
+            Network {
+                name: "signet",
+                default_rpc_port: 38332,
+                mining_refused: Some("signet blocks must be signed by the network's operators: mine testnet4 instead"),
+                ..BITCOIN_TESTNET
+            },
+            Network { name: "regtest", hrp: Some("bcrt"), default_rpc_port: 18443, ..BITCOIN_TESTNET },
+        ],
+        template_rules: &["segwit"],
+        known_rules: &["csv", "segwit", "taproot", "testdummy"],
+        segwit: true,
+        mweb: false,
+        version_rolling_mask: BIP320_MASK,
+        coinbase_version: 2,
+    },
+    Coin {
+        name: "dogecoin",
+        ticker: "DOGE",
+        algorithm: Algorithm::Scrypt,
+        networks: &[
+            DOGECOIN_MAINNET,
+            Network { name: "testnet", p2pkh: 113, p2sh: &[196], default_rpc_port: 44555, ..DOGECOIN_MAINNET },
+            Network {
+                name: "regtest",
+                p2pkh: 111,
+                p2sh: &[196],
+                default_rpc_port: 18332,
+                maturity: 60,
+                ..DOGECOIN_MAINNET
+            },
+        ],
+        template_rules: &[],
+        known_rules: &["csv"],
+        segwit: false,
+        mweb: false,
+        // The upper half of the version is the AuxPoW chain id; a block with another is refused.
+        version_rolling_mask: 0,
+        coinbase_version: 1,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_consistent() {
+        for coin in COINS {
+            assert!(std::ptr::eq(super::coin(coin.name).unwrap(), coin));
+            for network in coin.networks {
+                assert!(std::ptr::eq(coin.network(network.name).unwrap(), network), "{} is named twice", network.name);
+                assert!(!network.p2sh.is_empty() && !network.p2sh.contains(&network.p2pkh));
+                assert_eq!(network.hrp.is_some(), coin.segwit);
+                assert_eq!(network.mweb_hrp.is_some(), coin.mweb);
+            }
+            for rule in coin.template_rules {
+                assert!(coin.known_rules.contains(rule), "{rule} is asked for and not known");
+            }
+            assert!(!coin.mweb || coin.segwit);
+        }
+        assert_eq!(coin("monero"), None);
+        assert_eq!(coin("litecoin").unwrap().network("signet"), None);
+    }
+
+    #[test]
+    fn only_signet_is_refused_for_mining() {
+        let refused = |coin: &Coin| {
+            coin.networks
+                .iter()
+                .filter(|network| network.mining_refused.is_some())
+                .map(|network| network.name)
+                .collect()
+        };
+        let all: Vec<&str> = COINS.iter().flat_map(|coin| -> Vec<&str> { refused(coin) }).collect();
+        assert_eq!(all, ["signet"]);
+    }
+
+    #[test]
+    fn difficulty_one_is_the_target_that_miners_know() {
+        // minerd and cgminer: 0x0000ffff << 224 for scrypt, 0xffff << 208 for sha256d.
+        let top = |algorithm: Algorithm| hex::encode(algorithm.unit_target().div_u64(65_536).to_be_bytes());
+        assert_eq!(top(Algorithm::Scrypt), format!("0000ffff{}", "0".repeat(56)));
+        assert_eq!(top(Algorithm::Sha256d), format!("00000000ffff{}", "0".repeat(52)));
+    }
+}

@@ -1,0 +1,375 @@
+//! A node's block template (getblocktemplate: BIP 22, 23, 145), read once into what a job needs. Refuses what this
+//! pool could not make a valid block of, and never trusts that the coinbase still fits: [`Template::fit`] sees to it.
+
+use super::{
+    block::HEADER, coinbase::COMMITMENT_TAG, difficulty::Target, encode::varint_len, merkle, params::Coin, uint::U256,
+};
+use crate::base::{Hash32, parse_hash};
+use serde::Deserialize;
+use std::{borrow::Cow, fmt};
+
+/// What to build the next block from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The header's version; bit 31 is clear.
+    pub version: u32,
+    /// The block to build on.
+    pub prev_hash: Hash32,
+    /// The height of the block to be built.
+    pub height: u32,
+    /// The header's bits.
+    pub bits: u32,
+    /// The target that `bits` stands for.
+    pub target: Target,
+    /// The node's time when it made the template, in seconds since 1970.
+    pub curtime: u32,
+    /// The earliest header time that is valid, in seconds since 1970.
+    pub mintime: u32,
+    /// What the coinbase may pay: subsidy and fees, in base units.
+    pub value: u64,
+    /// Everything but the coinbase, in block order.
+    pub transactions: Vec<TemplateTx>,
+    /// Whether the coinbase must commit to the witnesses: segwit is active.
+    pub has_commitment: bool,
+    /// The extension block, where it is active.
+    pub mweb: Option<Vec<u8>>,
+    /// Most weight of a block; `None` before segwit.
+    pub weight_limit: Option<u64>,
+    /// Most bytes of a block, the extension block not counted.
+    pub size_limit: Option<u64>,
+    /// Most signature operations of a block, in the unit of the transactions' counts.
+    pub sigop_limit: Option<u64>,
+    /// What a long poll is asked with.
+    pub long_poll_id: String,
+}
+
+/// A transaction of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateTx {
+    /// The bytes that go in the block.
+    pub data: Vec<u8>,
+    /// Its id.
+    pub txid: Hash32,
+    /// Its id with witness.
+    pub wtxid: Hash32,
+    /// What it pays, in base units.
+    pub fee: u64,
+    /// Weight units.
+    pub weight: u64,
+    /// Signature operations; times four once segwit is active.
+    pub sigops: u64,
+    /// Places of earlier transactions it needs, the first being 1.
+    pub depends: Vec<u32>,
+    /// The HogEx or one of its peg-ins: the extension block is only valid with them, so they are never dropped.
+    pub pinned: bool,
+}
+
+/// Why a template can't be mined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// Not JSON, or a member is missing or of another type; in serde_json's words.
+    Json(String),
+    /// This member holds something that makes no sense.
+    Invalid(&'static str),
+    /// As [`TemplateError::Invalid`], of the transaction at this place, the first being 1.
+    InvalidTransaction(usize, &'static str),
+    /// The network demands a rule that is not known here.
+    UnknownRule(String),
+    /// The version has its highest bit set or doesn't fit 32 bits: no proof of work known here.
+    Version(i64),
+    /// MWEB is active, and the HogEx or the extension block is not there.
+    MwebMissing,
+    /// The node's witness commitment is not the one that its transactions have.
+    Commitment,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TemplateError::Json(reason) => write!(f, "the template can't be read: {reason}"),
+            TemplateError::Invalid(field) => write!(f, "the template's {field} is invalid"),
+            TemplateError::InvalidTransaction(place, field) => {
+                write!(f, "the {field} of the template's transaction {place} is invalid")
+            }
+            TemplateError::UnknownRule(rule) => {
+                write!(f, "the network demands the rule \"{rule}\", which this version does not know: upgrade edgepool")
+            }
+            TemplateError::Version(version) => {
+                write!(f, "the block version {version:#x} belongs to another proof of work: check which node this is")
+            }
+            TemplateError::MwebMissing => {
+                f.write_str("the template has no HogEx transaction with its extension block: upgrade the node")
+            }
+            TemplateError::Commitment => {
+                f.write_str("the node's witness commitment does not match its transactions: check the node")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// The members that are read. Hexadecimal is borrowed: a full template has megabytes of it.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    version: i64,
+    #[serde(default, borrow)]
+    rules: Vec<Cow<'a, str>>,
+    previousblockhash: &'a str,
+    #[serde(borrow)]
+    transactions: Vec<RawTx<'a>>,
+    coinbasevalue: u64,
+    #[serde(borrow)]
+    longpollid: Cow<'a, str>,
+    target: Option<&'a str>,
+    mintime: u32,
+    curtime: u32,
+    sigoplimit: Option<u64>,
+    sizelimit: Option<u64>,
+    weightlimit: Option<u64>,
+    bits: &'a str,
+    height: u32,
+    default_witness_commitment: Option<&'a str>,
+    mweb: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct RawTx<'a> {
+    data: &'a str,
+    txid: &'a str,
+    hash: &'a str,
+    depends: Vec<u32>,
+    fee: u64,
+    sigops: u64,
+    weight: u64,
+}
+
+impl Template {
+    /// Weight that nodes keep free for header and coinbase.
+    pub const RESERVED_WEIGHT: u64 = 4_000;
+
+    /// Reads the `result` member of a getblocktemplate answer.
+    pub fn parse(result: &[u8], coin: &'static Coin) -> Result<Template, TemplateError> {
+        let raw: Raw = serde_json::from_slice(result).map_err(|error| TemplateError::Json(error.to_string()))?;
+        let has_rule = |name: &str| raw.rules.iter().any(|rule| rule.strip_prefix('!').unwrap_or(rule) == name);
+        // First of all: what an unknown rule changes may be the meaning of everything else.
+        for demanded in raw.rules.iter().filter_map(|rule| rule.strip_prefix('!')) {
+            if !coin.known_rules.contains(&demanded) {
+                return Err(TemplateError::UnknownRule(demanded.to_string()));
+            }
+        }
+        let version = u32::try_from(raw.version)
+            .ok()
+            .filter(|version| version >> 31 == 0)
+            .ok_or(TemplateError::Version(raw.version))?;
+        let bits = parse_bits(raw.bits).ok_or(TemplateError::Invalid("bits"))?;
+        let target = Target::from_compact(bits).ok_or(TemplateError::Invalid("bits"))?;
+        if raw
+            .target
+            .is_some_and(|text| parse_hash(text).map(|hash| U256::from_le_bytes(&hash)) != Some(target.value()))
+        {
+            return Err(TemplateError::Invalid("target"));
+        }
+        if raw.height == 0 || raw.height >> 31 != 0 {
+            return Err(TemplateError::Invalid("height"));
+        }
+        let mut template = Template {
+            version,
+            prev_hash: parse_hash(raw.previousblockhash).ok_or(TemplateError::Invalid("previousblockhash"))?,
+            height: raw.height,
+            bits,
+            target,
+            curtime: raw.curtime,
+            mintime: raw.mintime,
+            value: raw.coinbasevalue,
+            transactions: parse_transactions(&raw.transactions)?,
+            has_commitment: coin.segwit && has_rule("segwit"),
+            mweb: raw.mweb.map(hex::decode).transpose().map_err(|_| TemplateError::Invalid("mweb"))?,
+            weight_limit: raw.weightlimit,
+            size_limit: raw.sizelimit,
+            sigop_limit: raw.sigoplimit,
+            long_poll_id: raw.longpollid.into_owned(),
+        };
+        let fees = template.transactions.iter().try_fold(0u64, |sum, transaction| sum.checked_add(transaction.fee));
+        if fees.is_none_or(|fees| fees > template.value) {
+            return Err(TemplateError::Invalid("coinbasevalue"));
+        }
+        template.pin_hogex(coin.mweb && has_rule("mweb"))?;
+        if raw.default_witness_commitment.is_some_and(|given| !template.commits_to(given)) {
+            return Err(TemplateError::Commitment);
+        }
+        Ok(template)
+    }
+
+    /// What the coinbase must commit to, where it must.
+    pub fn commitment(&self) -> Option<Hash32> {
+        self.has_commitment.then(|| self.witness_commitment())
+    }
+
+    /// The merkle branch of the coinbase.
+    pub fn branch(&self) -> Vec<Hash32> {
+        let txids: Vec<Hash32> = self.transactions.iter().map(|transaction| transaction.txid).collect();
+        merkle::branch(&txids)
+    }
+
+    fn witness_commitment(&self) -> Hash32 {
+        let wtxids: Vec<Hash32> = self.transactions.iter().map(|transaction| transaction.wtxid).collect();
+        merkle::witness_commitment(&wtxids)
+    }
+
+    /// Whether `script` (hexadecimal) is the output script that commits to these transactions.
+    fn commits_to(&self, script: &str) -> bool {
+        let ours = [COMMITMENT_TAG.as_slice(), &self.witness_commitment()].concat();
+        hex::decode(script).is_ok_and(|given| given == ours)
+    }
+
+    /// Marks what the extension block needs; with MWEB active the HogEx is the last transaction.
+    fn pin_hogex(&mut self, mweb_active: bool) -> Result<(), TemplateError> {
+        let hogex = self.transactions.last_mut().filter(|last| is_hogex(&last.data));
+        if !mweb_active && hogex.is_none() && self.mweb.is_none() {
+            return Ok(());
+        }
+        let Some(hogex) = hogex.filter(|_| self.mweb.as_ref().is_some_and(|mweb| !mweb.is_empty())) else {
+            return Err(TemplateError::MwebMissing);
+        };
+        hogex.pinned = true;
+        let peg_ins = hogex.depends.clone();
+        for place in peg_ins {
+            self.transactions[place as usize - 1].pinned = true;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a transaction is the HogEx: marker 0 and flag 8 after its version (LIP 2).
+fn is_hogex(data: &[u8]) -> bool {
+    matches!(data, [_, _, _, _, 0, 8, ..])
+}
+
+fn parse_bits(text: &str) -> Option<u32> {
+    let mut bytes = [0; 4];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(u32::from_be_bytes(bytes))
+}
+
+fn parse_transactions(raw: &[RawTx]) -> Result<Vec<TemplateTx>, TemplateError> {
+    let parse = |(index, raw): (usize, &RawTx)| {
+        let place = index + 1;
+        let invalid = |field| TemplateError::InvalidTransaction(place, field);
+        // Only earlier places: so what a transaction needs is always before it, and nothing needs itself.
+        if raw.depends.iter().any(|needed| *needed == 0 || *needed as usize >= place) {
+            return Err(invalid("depends"));
+        }
+        Ok(TemplateTx {
+            data: hex::decode(raw.data).ok().filter(|data| !data.is_empty()).ok_or(invalid("data"))?,
+            txid: parse_hash(raw.txid).ok_or(invalid("txid"))?,
+            wtxid: parse_hash(raw.hash).ok_or(invalid("hash"))?,
+            fee: raw.fee,
+            weight: raw.weight,
+            sigops: raw.sigops,
+            depends: raw.depends.clone(),
+            pinned: false,
+        })
+    };
+    raw.iter().enumerate().map(parse).collect()
+}
+
+/// What a coinbase, or a transaction, or a block takes of the block's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cost {
+    weight: u64,
+    size: u64,
+    sigops: u64,
+}
+
+impl Cost {
+    fn of(transaction: &TemplateTx) -> Cost {
+        Cost { weight: transaction.weight, size: transaction.data.len() as u64, sigops: transaction.sigops }
+    }
+
+    /// Saturating, since the numbers are the node's; what saturates is above every limit.
+    fn plus(self, other: Cost) -> Cost {
+        Cost {
+            weight: self.weight.saturating_add(other.weight),
+            size: self.size.saturating_add(other.size),
+            sigops: self.sigops.saturating_add(other.sigops),
+        }
+    }
+}
+
+impl Template {
+    /// Drops transactions until a block with this coinbase is within every limit: from the end, so that nothing that
+    /// is kept needs what is dropped, and never the HogEx, its peg-ins or what they need. Their fees leave the value.
+    /// In the common case nothing is dropped. If even that is not enough, everything droppable is gone.
+    ///
+    /// `coinbase_sigops` is unscaled, as [`Coinbase::sigops`](super::coinbase::Coinbase::sigops) counts.
+    pub fn fit(mut self, coinbase_weight: u64, coinbase_size: u64, coinbase_sigops: u64) -> Template {
+        let frame = (HEADER + varint_len(self.transactions.len() as u64 + 1)) as u64;
+        let scale = if self.has_commitment { 4 } else { 1 };
+        let fixed = Cost {
+            weight: coinbase_weight.saturating_add(4 * frame),
+            size: coinbase_size.saturating_add(frame),
+            sigops: coinbase_sigops.saturating_mul(scale),
+        };
+        let whole = self.transactions.iter().map(Cost::of).fold(fixed, Cost::plus);
+        if self.allows(whole) {
+            return self;
+        }
+        let keep = self.choose(fixed);
+        self.retain(&keep);
+        self
+    }
+
+    fn allows(&self, cost: Cost) -> bool {
+        let within = |cost: u64, limit: Option<u64>| limit.is_none_or(|limit| cost <= limit);
+        within(cost.weight, self.weight_limit)
+            && within(cost.size, self.size_limit)
+            && within(cost.sigops, self.sigop_limit)
+    }
+
+    /// Which transactions stay: all that are needed, and of the others the longest run from the start that fits.
+    fn choose(&self, fixed: Cost) -> Vec<bool> {
+        let mut keep: Vec<bool> = self.transactions.iter().map(|transaction| transaction.pinned).collect();
+        for (index, transaction) in self.transactions.iter().enumerate().rev() {
+            if keep[index] {
+                for needed in &transaction.depends {
+                    keep[*needed as usize - 1] = true;
+                }
+            }
+        }
+        let needed = self.transactions.iter().zip(&keep).filter(|(_, keep)| **keep);
+        let mut cost = needed.map(|(transaction, _)| Cost::of(transaction)).fold(fixed, Cost::plus);
+        for (transaction, keep) in self.transactions.iter().zip(&mut keep).filter(|(_, keep)| !**keep) {
+            cost = cost.plus(Cost::of(transaction));
+            if !self.allows(cost) {
+                break;
+            }
+            *keep = true;
+        }
+        keep
+    }
+
+    /// Drops what is not kept, and renumbers what the rest depends on.
+    fn retain(&mut self, keep: &[bool]) {
+        let places: Vec<u32> = keep
+            .iter()
+            .scan(0, |place, keep| {
+                *place += u32::from(*keep);
+                Some(*place)
+            })
+            .collect();
+        let mut dropped = 0;
+        let mut keep = keep.iter();
+        self.transactions.retain_mut(|transaction| {
+            let stays = *keep.next().expect("there is one verdict for each transaction");
+            if !stays {
+                dropped += transaction.fee;
+            }
+            for needed in &mut transaction.depends {
+                *needed = places[*needed as usize - 1];
+            }
+            stays
+        });
+        self.value -= dropped;
+    }
+}
