@@ -14,6 +14,11 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
+    /// The place in its table: small, but used again after a removal.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+
     /// The inverse of [`Key::to_u64`].
     pub fn from_u64(raw: u64) -> Key {
         Key { index: raw as u32, generation: (raw >> 32) as u32 }
@@ -69,6 +74,12 @@ impl<T> Slots<T> {
     /// As [`Slots::get`], to change it.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?.value.as_mut()
+    }
+
+    /// The key of the value that is in place `index` now.
+    pub fn key_at(&self, index: usize) -> Option<Key> {
+        let slot = self.slots.get(index)?;
+        slot.value.as_ref().map(|_| Key { index: index as u32, generation: slot.generation })
     }
 
     /// Every value with its key, in order of place.

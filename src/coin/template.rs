@@ -304,20 +304,30 @@ impl Template {
     ///
     /// `coinbase_sigops` is unscaled, as [`Coinbase::sigops`](super::coinbase::Coinbase::sigops) counts.
     pub fn fit(mut self, coinbase_weight: u64, coinbase_size: u64, coinbase_sigops: u64) -> Template {
-        let frame = (HEADER + varint_len(self.transactions.len() as u64 + 1)) as u64;
-        let scale = if self.has_commitment { 4 } else { 1 };
-        let fixed = Cost {
-            weight: coinbase_weight.saturating_add(4 * frame),
-            size: coinbase_size.saturating_add(frame),
-            sigops: coinbase_sigops.saturating_mul(scale),
-        };
-        let whole = self.transactions.iter().map(Cost::of).fold(fixed, Cost::plus);
-        if self.allows(whole) {
+        let fixed = self.fixed_cost(coinbase_weight, coinbase_size, coinbase_sigops);
+        if self.fits(coinbase_weight, coinbase_size, coinbase_sigops) {
             return self;
         }
         let keep = self.choose(fixed);
         self.retain(&keep);
         self
+    }
+
+    /// Whether a block of everything in the template and such a coinbase is within every limit.
+    pub fn fits(&self, coinbase_weight: u64, coinbase_size: u64, coinbase_sigops: u64) -> bool {
+        let fixed = self.fixed_cost(coinbase_weight, coinbase_size, coinbase_sigops);
+        self.allows(self.transactions.iter().map(Cost::of).fold(fixed, Cost::plus))
+    }
+
+    /// What a block takes beside its other transactions.
+    fn fixed_cost(&self, coinbase_weight: u64, coinbase_size: u64, coinbase_sigops: u64) -> Cost {
+        let frame = (HEADER + varint_len(self.transactions.len() as u64 + 1)) as u64;
+        let scale = if self.has_commitment { 4 } else { 1 };
+        Cost {
+            weight: coinbase_weight.saturating_add(4 * frame),
+            size: coinbase_size.saturating_add(frame),
+            sigops: coinbase_sigops.saturating_mul(scale),
+        }
     }
 
     fn allows(&self, cost: Cost) -> bool {

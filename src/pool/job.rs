@@ -10,7 +10,6 @@ use crate::base::Hash32;
 use crate::base::limits::{EXTRANONCE1, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
 use crate::coin::block;
 use crate::coin::coinbase::{Coinbase, CoinbaseError, CoinbaseSpec, TxOut};
-use crate::coin::merkle;
 use crate::coin::template::Template;
 use crate::wire::stratum::{NotifyParts, notify};
 
@@ -61,7 +60,7 @@ pub enum JobError {
     /// The coinbase breaks a consensus rule.
     Coinbase(CoinbaseError),
     /// The coinbase does not fit beside what can't be dropped.
-    TooLarge(String),
+    TooLarge,
 }
 
 impl fmt::Display for JobError {
@@ -69,7 +68,7 @@ impl fmt::Display for JobError {
         match self {
             JobError::Split(error) => error.fmt(f),
             JobError::Coinbase(error) => error.fmt(f),
-            JobError::TooLarge(what) => f.write_str(what),
+            JobError::TooLarge => f.write_str("the coinbase does not fit beside what must be in the block"),
         }
     }
 }
@@ -105,19 +104,21 @@ impl Job {
             let split = split(template.value, parts.terms, parts.claims);
             split.check().map_err(JobError::Split)?;
             let coinbase = build_coinbase(parts, &template, &split)?;
-            if let Some(fitted) = template
-                .fitted(coinbase.weight(), coinbase.size())
-                .map_err(|error| JobError::TooLarge(error.to_string()))?
-            {
-                // The value is lower by the dropped fees, so the split is made again; each round drops
-                // at least one transaction, so there is an end.
+            let extranonce_len = EXTRANONCE1 + parts.extranonce2_len;
+            let (weight, size) = (coinbase.weight(extranonce_len), coinbase.size(extranonce_len));
+            if !template.fits(weight, size, coinbase.sigops()) {
+                let fitted = Template::clone(&template).fit(weight, size, coinbase.sigops());
+                if fitted.transactions.len() == template.transactions.len() {
+                    return Err(JobError::TooLarge);
+                }
+                // The value is lower by the dropped fees, so the split is made again. Each round drops at
+                // least one transaction, so there is an end.
                 template = Rc::new(fitted);
                 continue;
             }
-            let txids: Vec<Hash32> = template.transactions.iter().map(|tx| tx.txid).collect();
             return Ok(Job {
                 seq: parts.seq,
-                branch: merkle::branch(&txids),
+                branch: template.branch(),
                 version: template.version & !parts.chain.coin.version_rolling_mask,
                 coinbase,
                 split,
@@ -137,8 +138,8 @@ impl Job {
         notify(&NotifyParts {
             job_id: &JobId { seq: self.seq, epoch }.to_string(),
             prev_hash: &block::stratum_prev_hash(&self.template.prev_hash),
-            first: self.coinbase.first(),
-            second: self.coinbase.second(),
+            first: &self.coinbase.first,
+            second: &self.coinbase.second,
             branch: &self.branch,
             version: self.version,
             bits: self.template.bits,
@@ -174,10 +175,6 @@ fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Resul
     if split.pool_amount > 0 {
         outputs.push(TxOut { value: split.pool_amount, script: parts.terms.pool_script.clone() });
     }
-    let commitment = template.has_commitment.then(|| {
-        let wtxids: Vec<Hash32> = template.transactions.iter().map(|tx| tx.wtxid).collect();
-        merkle::witness_commitment(&wtxids)
-    });
     Coinbase::build(&CoinbaseSpec {
         version: parts.chain.coin.coinbase_version,
         height: template.height,
@@ -185,7 +182,7 @@ fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Resul
         tag: &parts.chain.coinbase_tag,
         extranonce_len: EXTRANONCE1 + parts.extranonce2_len,
         outputs: &outputs,
-        commitment,
+        commitment: template.commitment(),
     })
     .map_err(JobError::Coinbase)
 }

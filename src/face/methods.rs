@@ -1,0 +1,232 @@
+//! The JSON-RPC methods: one table for dispatch and help.
+
+use serde_json::{Value, json};
+
+use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
+use crate::coin::address;
+use crate::pool::record::Term;
+use crate::wire::jsonrpc::RpcError;
+
+use super::params::{Params, invalid};
+use super::{Site, views};
+
+/// No such method.
+pub const UNKNOWN_METHOD: i64 = -32601;
+/// The admin token is missing or wrong.
+pub const NOT_AUTHORISED: i64 = -32001;
+/// No such address or block.
+pub const NOT_FOUND: i64 = -8;
+/// The change is in force but could not be written.
+pub const NOT_DURABLE: i64 = -20;
+
+/// Blocks that `getblocks` answers unless told.
+const DEFAULT_BLOCKS: usize = 20;
+
+/// One method.
+pub struct Method {
+    /// As it is called.
+    pub name: &'static str,
+    /// Its parameters, for help.
+    pub parameters: &'static str,
+    /// What it answers or does, for help.
+    pub about: &'static str,
+    /// Whether it needs the admin token.
+    pub admin: bool,
+    run: fn(&mut Site, Params) -> Result<Value, RpcError>,
+}
+
+macro_rules! method {
+    ($name:literal, $parameters:literal, $admin:literal, $run:path, $about:literal) => {
+        Method { name: $name, parameters: $parameters, about: $about, admin: $admin, run: $run }
+    };
+}
+
+/// Every method. Each takes `pool` and `chain` by name where several run.
+pub static METHODS: &[Method] = &[
+    method!("getinfo", "", false, get_info, "The daemon, its pools, their nodes and the ledger's size."),
+    method!("getpayoutinfo", "", false, get_payout_info, "The terms, what the next block would pay, and every contribution."),
+    method!("getminerstats", "[address]", false, get_miner_stats, "One miner with its workers and payouts, or all miners."),
+    method!("getblocks", "[count]", false, get_blocks, "Found blocks, newest first, with status, effort and outputs."),
+    method!("getbalances", "", false, get_balances, "What is owed to whom, and the conservation check with its terms."),
+    method!("validateaddress", "address", false, validate_address, "Whether an address can be paid, its type and script; or why not."),
+    method!("listpools", "", false, list_pools, "The pools and their chains."),
+    method!("setpoolfee", "percent", true, set_pool_fee, "Changes the pool's fee from the next job on."),
+    method!("setpooladdress", "address", true, set_pool_address, "Changes the pool's own address from the next job on."),
+    method!("setminpayout", "amount", true, set_min_payout, "Changes the minimum payout from the next job on."),
+    method!("uptime", "", false, uptime, "Seconds since the daemon started."),
+    method!("help", "[method]", false, help, "This list, or one method."),
+    method!("stop", "", true, stop, "Commits and stops the daemon."),
+];
+
+/// Runs one call.
+pub fn call(site: &mut Site, method: &str, params: Value) -> Result<Value, RpcError> {
+    let Some(entry) = METHODS.iter().find(|entry| entry.name == method) else {
+        return Err(error(UNKNOWN_METHOD, format!("no such method: {method}; see help")));
+    };
+    if entry.admin && !site.is_admin {
+        return Err(error(NOT_AUTHORISED, format!("{method} needs the header \"Authorization: Bearer TOKEN\"")));
+    }
+    (entry.run)(site, Params::read(params)?)
+}
+
+fn get_info(site: &mut Site, params: Params) -> Result<Value, RpcError> {
+    params.finish(0)?;
+    Ok(views::info(site.pools, site.uptime_s(), site.ledger, site.now))
+}
+
+fn get_payout_info(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    params.finish(0)?;
+    Ok(views::payout_info(&site.pools[pool], chain, site.now))
+}
+
+fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.optional_text(0, "address")?;
+    params.finish(1)?;
+    let pool = &site.pools[pool];
+    let Some(text) = text else { return Ok(views::all_miners(pool, site.now)) };
+    let spec = &pool.chains()[chain].spec;
+    let address = address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
+    views::miner(pool, &address.script, site.now).ok_or_else(|| error(NOT_FOUND, format!("{text} has not mined here")))
+}
+
+fn get_blocks(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS);
+    params.finish(1)?;
+    Ok(views::blocks(&site.pools[pool], chain, count))
+}
+
+fn get_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    params.finish(0)?;
+    Ok(views::balances(&site.pools[pool], chain))
+}
+
+fn validate_address(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.text(0, "address")?;
+    params.finish(1)?;
+    let chains = site.pools[pool].chains();
+    let spec = &chains[chain].spec;
+    Ok(match address::parse(&text, spec.coin, spec.network) {
+        Err(reason) => json!({ "isvalid": false, "address": text, "error": reason.to_string() }),
+        Ok(address) => {
+            let derived = |other: &crate::pool::chain::Chain| {
+                let script = address::rederive(&address.script, (other.spec.coin, other.spec.network));
+                let text = script.map(|script| views::address_text(other, &script));
+                (other.spec.name.clone(), json!(text))
+            };
+            let others = chains.iter().enumerate().filter(|(index, _)| *index != chain);
+            json!({
+                "isvalid": true,
+                "address": views::address_text(&chains[chain], &address.script),
+                "type": address.kind.to_string(),
+                "script": hex::encode(address.script.as_bytes()),
+                "derived": others.map(|(_, other)| derived(other)).collect::<serde_json::Map<String, Value>>(),
+            })
+        }
+    })
+}
+
+fn list_pools(site: &mut Site, params: Params) -> Result<Value, RpcError> {
+    params.finish(0)?;
+    let view = |pool: &crate::pool::Pool| {
+        let chains: Vec<&str> = pool.spec().chains.iter().map(|chain| chain.name.as_str()).collect();
+        json!({ "name": pool.spec().name, "chains": chains })
+    };
+    Ok(site.pools.iter().map(view).collect())
+}
+
+fn set_pool_fee(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.text(0, "percent")?;
+    params.finish(1)?;
+    let ppm = parse_percent(&text).map_err(|reason| invalid(&format!("percent {reason}")))?;
+    set_term(site, pool, chain, Term::FeePpm(ppm));
+    Ok(json!({ "pool_fee_percent": format_percent(ppm) }))
+}
+
+fn set_pool_address(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.text(0, "address")?;
+    params.finish(1)?;
+    let spec = &site.pools[pool].chains()[chain].spec;
+    let address = address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
+    set_term(site, pool, chain, Term::PoolScript(address.script.as_bytes().to_vec()));
+    Ok(json!({ "pool_address": views::address_text(&site.pools[pool].chains()[chain], &address.script) }))
+}
+
+fn set_min_payout(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.text(0, "amount")?;
+    params.finish(1)?;
+    let amount = parse_amount(&text).map_err(|reason| invalid(&format!("amount {reason}")))?;
+    set_term(site, pool, chain, Term::MinPayout(amount));
+    Ok(json!({ "min_payout": format_amount(amount) }))
+}
+
+fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {
+    params.finish(0)?;
+    Ok(site.uptime_s().into())
+}
+
+fn help(_site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let wanted = params.optional_text(0, "method")?;
+    params.finish(1)?;
+    let line = |method: &Method| {
+        let admin = if method.admin { " (admin)" } else { "" };
+        let usage = format!("{} {}", method.name, method.parameters);
+        format!("{:<26}{}{admin}", usage.trim_end(), method.about)
+    };
+    match wanted {
+        None => Ok(METHODS.iter().map(line).collect::<Vec<String>>().join("\n").into()),
+        Some(name) => match METHODS.iter().find(|method| method.name == name) {
+            Some(method) => Ok(line(method).into()),
+            None => Err(error(UNKNOWN_METHOD, format!("no such method: {name}"))),
+        },
+    }
+}
+
+fn stop(site: &mut Site, params: Params) -> Result<Value, RpcError> {
+    params.finish(0)?;
+    site.stop = true;
+    Ok("edgepool is stopping".into())
+}
+
+fn set_term(site: &mut Site, pool: usize, chain: usize, term: Term) {
+    site.must_commit = true;
+    site.pools[pool].set_term(chain, term, site.now);
+}
+
+/// Takes `pool` and `chain`, by name; the only pool and the parent chain where they are left out.
+fn select(site: &Site, params: &mut Params) -> Result<(usize, usize), RpcError> {
+    let names = || site.pools.iter().map(|pool| pool.spec().name.as_str()).collect::<Vec<&str>>().join(", ");
+    let pool = match named(params, "pool")? {
+        None if site.pools.len() == 1 => 0,
+        None => return Err(invalid(&format!("pool is missing: one of {}", names()))),
+        Some(name) => site
+            .pools
+            .iter()
+            .position(|pool| pool.spec().name == name)
+            .ok_or_else(|| invalid(&format!("pool {name} is none of {}", names())))?,
+    };
+    let chains = site.pools[pool].chains();
+    let chain = match named(params, "chain")? {
+        None => 0,
+        Some(name) => chains
+            .iter()
+            .position(|chain| chain.spec.name == name)
+            .ok_or_else(|| invalid(&format!("pool {} has no chain {name}", site.pools[pool].spec().name)))?,
+    };
+    Ok((pool, chain))
+}
+
+fn named(params: &mut Params, name: &str) -> Result<Option<String>, RpcError> {
+    params.optional_text(usize::MAX, name)
+}
+
+fn error(code: i64, message: String) -> RpcError {
+    RpcError { code, message, data: None }
+}

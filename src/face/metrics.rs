@@ -1,0 +1,121 @@
+//! `GET /metrics`: the Prometheus text format, version 0.0.4.
+
+use std::fmt::Write;
+
+use crate::base::time::SECOND;
+use crate::coin::difficulty::Difficulty;
+
+use super::Site;
+
+/// One metric of every pool, or of the daemon.
+struct Family<'a> {
+    name: &'a str,
+    kind: &'a str,
+    help: &'a str,
+}
+
+/// Every metric.
+pub fn text(site: &Site) -> String {
+    let mut out = String::new();
+    let gauge = |name, help| Family { name, kind: "gauge", help };
+    let counter = |name, help| Family { name, kind: "counter", help };
+    let per_pool = |out: &mut String, family: Family, value: &dyn Fn(&crate::pool::Pool) -> Option<f64>| {
+        family.head(out);
+        for pool in site.pools.iter() {
+            if let Some(value) = value(pool) {
+                family.line(out, &[("pool", &pool.spec().name)], value);
+            }
+        }
+    };
+    let now = site.now;
+
+    let family = gauge("edgepool_uptime_seconds", "Seconds since the daemon started.");
+    family.head(&mut out);
+    family.line(&mut out, &[], site.uptime_s() as f64);
+    let family = gauge("edgepool_ledger_used_bytes", "Bytes of the ledger's map in use.");
+    family.head(&mut out);
+    family.line(&mut out, &[], site.ledger.used_bytes as f64);
+    let family = gauge("edgepool_ledger_map_bytes", "Bytes of the ledger's map.");
+    family.head(&mut out);
+    family.line(&mut out, &[], site.ledger.map_bytes as f64);
+
+    per_pool(&mut out, gauge("edgepool_connections", "Open stratum connections."), &|pool| {
+        Some(pool.connections() as f64)
+    });
+    per_pool(&mut out, gauge("edgepool_hashrate", "Hashes per second over 15 minutes."), &|pool| {
+        let algorithm = pool.chains()[0].spec.coin.algorithm;
+        Some(pool.rates().quarter.per_second(now.mono_ms) * algorithm.hashes_per_unit() as f64)
+    });
+    per_pool(&mut out, gauge("edgepool_miners", "Addresses with work in the window."), &|pool| {
+        Some(pool.window().iter().filter(|(_, row)| row.shares > 0).count() as f64)
+    });
+    per_pool(&mut out, gauge("edgepool_window_difficulty", "Work in the window, in difficulty."), &|pool| {
+        Some(pool.window().total_work() as f64 / 65_536.0)
+    });
+    per_pool(&mut out, gauge("edgepool_height", "Height of the block being mined."), &|pool| {
+        pool.current_job().map(|job| f64::from(job.template.height))
+    });
+    per_pool(&mut out, gauge("edgepool_network_difficulty", "The network's difficulty as miners count."), &|pool| {
+        let algorithm = pool.chains()[0].spec.coin.algorithm;
+        pool.current_job().map(|job| Difficulty::of_target(job.template.target, algorithm).as_f64())
+    });
+    per_pool(&mut out, gauge("edgepool_job_age_seconds", "Age of the job that rigs work on."), &|pool| {
+        pool.current_job().map(|job| (now.mono_ms.saturating_sub(job.made_ms) / SECOND) as f64)
+    });
+    per_pool(&mut out, gauge("edgepool_troubles", "Conditions that need the operator."), &|pool| {
+        Some(pool.troubles().len() as f64)
+    });
+
+    let shares = counter("edgepool_shares_total", "Submissions since start, by outcome.");
+    shares.head(&mut out);
+    let rejects = counter("edgepool_rejects_total", "Refused submissions since start, by reason.");
+    let mut reject_lines = String::new();
+    let blocks = counter("edgepool_blocks_total", "Blocks found, by status.");
+    let mut block_lines = String::new();
+    let ready = gauge("edgepool_node_ready", "1 when the node gives templates.");
+    let mut ready_lines = String::new();
+    for pool in site.pools.iter() {
+        let name = pool.spec().name.as_str();
+        let counts = pool.counts();
+        for (outcome, count) in
+            [("accepted", counts.accepted), ("rejected", counts.rejected), ("stale", counts.stale)]
+        {
+            shares.line(&mut out, &[("pool", name), ("outcome", outcome)], count as f64);
+        }
+        for (reason, count) in pool.rejects() {
+            rejects.line(&mut reject_lines, &[("pool", name), ("reason", reason)], *count as f64);
+        }
+        for chain in pool.chains() {
+            for status in ["submitted", "accepted", "rejected"] {
+                let count = chain.ledger.blocks().iter().filter(|block| block.status.name() == status).count();
+                let labels = [("pool", name), ("chain", chain.spec.name.as_str()), ("status", status)];
+                blocks.line(&mut block_lines, &labels, count as f64);
+            }
+            for node in &chain.nodes {
+                let labels = [("pool", name), ("chain", &chain.spec.name), ("url", node.spec().url.as_str())];
+                ready.line(&mut ready_lines, &labels, f64::from(u8::from(node.ready_template().is_some())));
+            }
+        }
+    }
+    for (family, lines) in [(rejects, reject_lines), (blocks, block_lines), (ready, ready_lines)] {
+        family.head(&mut out);
+        out.push_str(&lines);
+    }
+    out
+}
+
+impl Family<'_> {
+    fn head(&self, out: &mut String) {
+        let _ = writeln!(out, "# HELP {} {}\n# TYPE {} {}", self.name, self.help, self.name, self.kind);
+    }
+
+    fn line(&self, out: &mut String, labels: &[(&str, &str)], value: f64) {
+        out.push_str(self.name);
+        if !labels.is_empty() {
+            let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+            let _ = write!(out, "{{{}}}", labels.join(","));
+        }
+        let _ = writeln!(out, " {value}");
+    }
+}

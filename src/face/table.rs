@@ -1,0 +1,127 @@
+//! The running pool as text for a terminal, made from the answers of the RPC methods, so that `edgepool
+//! status` shows a remote pool and the demo shows its own in the same words.
+
+use serde_json::Value;
+
+/// Columns of text, each as wide as its widest cell; the first is flush left, the others right.
+pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        padded.collect::<Vec<String>>().join("  ").trim_end().to_string()
+    };
+    let body = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
+    std::iter::once(line(head.to_vec())).chain(body).map(|line| line + "\n").collect()
+}
+
+/// One pool: its state, next payouts, miners and last blocks, from `getinfo` (the pool's part),
+/// `getpayoutinfo` and `getblocks`.
+pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    let mut out = format!(
+        "{} · {} {} · height {} · {} · {} connections\n",
+        text(&info["name"]),
+        text(&info["coin"]),
+        text(&info["network"]),
+        text(&info["height"]),
+        hashrate(&info["hashrate"]),
+        text(&info["connections"]),
+    );
+    for trouble in array(&info["troubles"]) {
+        out += &format!("! {}\n", text(trouble));
+    }
+    for node in array(&info["chains"]).iter().flat_map(|chain| array(&chain["nodes"])) {
+        let used = if node["in_use"] == true { ", in use" } else { "" };
+        let error = node["error"].as_str().map_or(String::new(), |error| format!(": {error}"));
+        let age = node["last_template_age_s"].as_u64().map_or(String::new(), |age| format!(", template {age} s old"));
+        out += &format!("node {}: {}{used}{age}{error}\n", text(&node["url"]), text(&node["state"]));
+    }
+    out += "\n";
+    out += &miners(payouts);
+    out += "\n";
+    out += &block_list(blocks, 8);
+    out
+}
+
+/// Every miner: hashrate, part, shares, what it is owed and what the next block pays it.
+pub fn miners(payouts: &Value) -> String {
+    let next = array(&payouts["next_payouts"]);
+    let amount = |address: &Value| {
+        next.iter().find(|payout| payout["address"] == *address).map_or("-".to_string(), |payout| text(&payout["amount"]))
+    };
+    let mut sorted: Vec<&Value> = array(&payouts["miners"]).iter().collect();
+    let percent = |miner: &Value| miner["contribution_percent"].as_f64().unwrap_or(0.0);
+    sorted.sort_by(|a, b| percent(b).total_cmp(&percent(a)));
+    let mut rows: Vec<Vec<String>> = sorted
+        .into_iter()
+        .map(|miner| {
+            vec![
+                text(&miner["address"]),
+                hashrate(&miner["estimated_hashrate"]),
+                format!("{:.2} %", percent(miner)),
+                text(&miner["share_count"]),
+                text(&miner["balance"]),
+                amount(&miner["address"]),
+            ]
+        })
+        .collect();
+    rows.push(vec![
+        format!("pool ({} %, remainders, carried)", text(&payouts["pool_fee_percent"])),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        text(&payouts["pool_amount"]),
+    ]);
+    columns(&["miner", "hashrate", "part", "shares", "owed", "next block pays"], &rows)
+}
+
+/// The newest blocks and who was paid what.
+pub fn block_list(blocks: &Value, count: usize) -> String {
+    let mut rows = Vec::new();
+    for block in array(blocks).iter().take(count) {
+        rows.push(vec![
+            format!("block {} {}", text(&block["height"]), text(&block["status"])),
+            text(&block["value"]),
+            format!("effort {:.0} %", block["effort_percent"].as_f64().unwrap_or(0.0)),
+        ]);
+        for output in array(&block["outputs"]) {
+            let pool = if output["pool"] == true { " (pool)" } else { "" };
+            rows.push(vec![format!("  {}{pool}", text(&output["address"])), text(&output["amount"]), String::new()]);
+        }
+    }
+    if rows.is_empty() { "no blocks yet\n".to_string() } else { columns(&["blocks", "amount", ""], &rows) }
+}
+
+/// Hashes per second with a prefix.
+fn hashrate(value: &Value) -> String {
+    let mut rate = value.as_f64().unwrap_or(0.0);
+    let mut units = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"].iter();
+    let mut unit = units.next().unwrap_or(&"H/s");
+    for next in units {
+        if rate < 1_000.0 {
+            break;
+        }
+        rate /= 1_000.0;
+        unit = next;
+    }
+    format!("{rate:.1} {unit}")
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

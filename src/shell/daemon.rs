@@ -1,0 +1,461 @@
+//! The loop: sockets, store, signals and the pools between them, in one thread. A turn reads what came, lets
+//! the pools act, sends what they want sent, commits what is due, and sends what that set free. Decides
+//! nothing about mining or money.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::base::slots::{Key, Slots};
+use crate::base::time::Now;
+use crate::face::LedgerSize;
+use crate::pool::record::Batch;
+use crate::pool::{Output, Pool};
+
+use super::clock::Clock;
+use super::config::Config;
+use super::links::Links;
+use super::peer::{Peer, PeerKind};
+use super::rpc_port;
+use super::secrets::AdminToken;
+use super::service::Service;
+use super::store::Store;
+use super::{StartError, secrets};
+
+const SIGNALS: Token = Token(usize::MAX);
+/// Connection tokens start here; below are the listeners.
+const FIRST_PEER: usize = 1 << 10;
+/// A listener that could not accept (no file descriptors left) is tried again after this.
+const ACCEPT_AGAIN_MS: u64 = 1_000;
+/// On stop, what is still to be sent gets this long.
+const FAREWELL_MS: u64 = 500;
+
+/// What a listener's connections are.
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    Stratum { pool: usize },
+    Rpc,
+}
+
+struct Listener {
+    socket: TcpListener,
+    port: Port,
+    again_at: Option<u64>,
+}
+
+/// See the module.
+pub struct Daemon {
+    poll: Poll,
+    signals: Signals,
+    clock: Clock,
+    store: Store,
+    pools: Vec<Pool>,
+    token: AdminToken,
+    listeners: Vec<Listener>,
+    peers: Slots<Peer>,
+    /// Peers whose input was not read to its end in their turn.
+    unread: Vec<Key>,
+    links: Links,
+    service: Service,
+    started_ms: u64,
+    rpc_peers: usize,
+    stopping: bool,
+    buffer: Box<[u8]>,
+}
+
+impl Daemon {
+    /// Opens the ledger, recovers the pools and listens. Nothing is served before everything is open.
+    pub fn start(config: &Config, clock: Clock) -> Result<Daemon, StartError> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let names: Vec<&str> = config.pools.iter().map(|pool| pool.spec.name.as_str()).collect();
+        let store = Store::open(&config.data_dir, config.map_mib, &names)?;
+        let token = AdminToken::load_or_create(&config.admin_token_file)?;
+        let now = clock.now();
+        let mut pools = Vec::with_capacity(config.pools.len());
+        for (index, pool) in config.pools.iter().enumerate() {
+            let recovered = store.load(index)?;
+            let seed = secrets::random_seed()?;
+            let name = &pool.spec.name;
+            let pool = Pool::new(pool.spec.clone(), recovered, seed, now);
+            pools.push(pool.map_err(|error| StartError::Ledger(format!("pool {name}: {error}")))?);
+        }
+        let mut daemon = Daemon {
+            poll,
+            signals,
+            clock,
+            store,
+            pools,
+            token,
+            listeners: Vec::new(),
+            peers: Slots::default(),
+            unread: Vec::new(),
+            links: Links::new(config),
+            service: Service::start(),
+            started_ms: now.mono_ms,
+            rpc_peers: 0,
+            stopping: false,
+            buffer: vec![0; 64 * 1024].into_boxed_slice(),
+        };
+        for (pool, config) in config.pools.iter().enumerate() {
+            for address in &config.stratum_listen {
+                daemon.listen(*address, Port::Stratum { pool })?;
+            }
+        }
+        for address in &config.rpc_listen {
+            daemon.listen(*address, Port::Rpc)?;
+        }
+        Ok(daemon)
+    }
+
+    /// Where the status port listens; the system's choice where the configuration says port 0.
+    pub fn rpc_address(&self) -> Option<SocketAddr> {
+        let listener = self.listeners.iter().find(|listener| matches!(listener.port, Port::Rpc))?;
+        listener.socket.local_addr().ok()
+    }
+
+    /// Where the first pool's miners connect.
+    pub fn stratum_address(&self) -> Option<SocketAddr> {
+        self.listeners.first()?.socket.local_addr().ok()
+    }
+
+    /// Runs until a signal, the `stop` method, or `should_stop` says so; then commits and says goodbye.
+    pub fn run(&mut self, mut should_stop: impl FnMut(Now) -> bool) -> io::Result<()> {
+        let mut events = Events::with_capacity(1_024);
+        self.service.ready();
+        while !self.stopping {
+            let timeout = self.timeout();
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
+            }
+            let now = self.clock.now();
+            for event in &events {
+                self.handle_event(event.token(), event.is_readable(), event.is_writable(), now);
+            }
+            self.turn(now);
+            self.stopping |= should_stop(now);
+        }
+        self.farewell();
+        Ok(())
+    }
+
+    fn listen(&mut self, address: SocketAddr, port: Port) -> Result<(), StartError> {
+        let mut socket =
+            TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
+        let token = Token(self.listeners.len());
+        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        let what = match port {
+            Port::Stratum { pool } => self.pools[pool].spec().name.clone() + ": stratum",
+            Port::Rpc => "status and RPC".to_string(),
+        };
+        log::info!("{what} on {}", socket.local_addr()?);
+        self.listeners.push(Listener { socket, port, again_at: None });
+        Ok(())
+    }
+
+    fn timeout(&self) -> Duration {
+        if !self.unread.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = self.clock.now().mono_ms;
+        let pools = self.pools.iter().map(Pool::poll_timeout);
+        let listeners = self.listeners.iter().filter_map(|listener| listener.again_at);
+        let next = pools.chain(listeners).min().unwrap_or(u64::MAX).min(self.service.next_at());
+        Duration::from_millis(next.saturating_sub(now).min(60_000))
+    }
+
+    fn handle_event(&mut self, token: Token, readable: bool, writable: bool, now: Now) {
+        match token {
+            SIGNALS => {
+                for signal in self.signals.pending() {
+                    log::info!("signal {signal}: stopping");
+                    self.stopping = true;
+                }
+            }
+            Token(index) if index < FIRST_PEER => self.accept(index, now),
+            Token(index) => {
+                let Some(key) = self.peers.key_at(index - FIRST_PEER) else { return };
+                if writable {
+                    self.handle_writable(key, now);
+                }
+                if readable {
+                    self.read(key, now);
+                }
+            }
+        }
+    }
+
+    /// Everything that is due, after all that came in was handled.
+    fn turn(&mut self, now: Now) {
+        for key in std::mem::take(&mut self.unread) {
+            self.read(key, now);
+        }
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].again_at.is_some_and(|at| now.mono_ms >= at) {
+                self.listeners[index].again_at = None;
+                self.accept(index, now);
+            }
+        }
+        for pool in &mut self.pools {
+            if pool.poll_timeout() <= now.mono_ms {
+                pool.handle_timeout(now);
+            }
+        }
+        // New work and blocks leave before the disk is waited for.
+        self.deliver(now);
+        if self.commit(now).is_some() {
+            self.deliver(self.clock.now());
+        }
+        if self.service.next_at() <= now.mono_ms {
+            self.close_idle_rpc(now);
+            self.service.beat(&self.pools, now);
+        }
+    }
+
+    /// Writes every batch that is due, in one transaction, and tells the pools. `None` when nothing was due.
+    fn commit(&mut self, now: Now) -> Option<Result<(), String>> {
+        let due: Vec<usize> = (0..self.pools.len()).filter(|index| self.pools[*index].batch_due(now)).collect();
+        if due.is_empty() {
+            return None;
+        }
+        let pools = self.pools.iter_mut().enumerate().filter(|(index, _)| due.contains(index));
+        let batches: Vec<(usize, &Batch)> = pools.map(|(index, pool)| (index, pool.batch(now))).collect();
+        let outcome = self.store.commit(&batches).map_err(|error| error.to_string());
+        // What follows is timed from when the disk was done.
+        let now = self.clock.now();
+        let room = self.store.headroom();
+        for index in due {
+            let pool = &mut self.pools[index];
+            match &outcome {
+                Ok(()) => pool.handle_committed(now),
+                Err(reason) => pool.handle_commit_failed(reason, now),
+            }
+            pool.handle_headroom(room.used_bytes, room.map_bytes);
+        }
+        Some(outcome)
+    }
+
+    /// Does what the pools want done, until they want nothing more.
+    fn deliver(&mut self, now: Now) {
+        let mut touched = Vec::new();
+        for pool in 0..self.pools.len() {
+            while let Some(output) = self.pools[pool].poll_output() {
+                match output {
+                    Output::ToMiner { session, bytes } => {
+                        if let Some(key) = self.links.miner(pool, session)
+                            && let Some(peer) = self.peers.get_mut(key)
+                        {
+                            peer.stream.push(bytes);
+                            touched.push(key);
+                        }
+                    }
+                    Output::CloseMiner { session, reason } => {
+                        if let Some(key) = self.links.miner(pool, session)
+                            && let Some(peer) = self.peers.get_mut(key)
+                        {
+                            log::info!("{} {reason}", peer.address);
+                            peer.is_closing = true;
+                            touched.push(key);
+                        }
+                    }
+                    Output::Link { node, action } => {
+                        let done = self.links.act(pool, node, action, &mut self.peers, self.poll.registry());
+                        done.report(&mut self.pools[pool], now);
+                    }
+                }
+            }
+        }
+        for key in touched {
+            self.flush(key, now);
+        }
+    }
+
+    fn accept(&mut self, index: usize, now: Now) {
+        loop {
+            let listener = &mut self.listeners[index];
+            let (socket, address) = match listener.socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
+                    _ => {
+                        log::warn!("no connection can be accepted: {error}");
+                        listener.again_at = Some(now.mono_ms + ACCEPT_AGAIN_MS);
+                        return;
+                    }
+                },
+            };
+            let kind = match listener.port {
+                Port::Stratum { pool } => {
+                    let most = self.pools[pool].spec().stratum.max_connections;
+                    if self.pools[pool].connections() >= most {
+                        log::warn!("{address} is turned away: {most} connections are open");
+                        continue;
+                    }
+                    PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, now) }
+                }
+                Port::Rpc => {
+                    if self.rpc_peers >= crate::base::limits::RPC_CONNECTIONS {
+                        continue;
+                    }
+                    self.rpc_peers += 1;
+                    PeerKind::rpc(now)
+                }
+            };
+            let miner = kind.miner();
+            let key = self.peers.insert(Peer::new(socket, address, kind));
+            if let Some((pool, session)) = miner {
+                self.links.add_miner(pool, session, key);
+            }
+            let registered = match self.peers.get_mut(key) {
+                Some(peer) => register(self.poll.registry(), peer, key),
+                None => continue,
+            };
+            if let Err(error) = registered {
+                self.close(key, &error.to_string(), now);
+            }
+        }
+    }
+
+    fn handle_writable(&mut self, key: Key, now: Now) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let PeerKind::Link { pool, node, link, is_open: is_open @ false } = &mut peer.kind {
+            let (pool, node, link) = (*pool, *node, *link);
+            match peer.stream.socket.take_error().and_then(|error| error.map_or(Ok(()), Err)) {
+                Err(error) => return self.close(key, &error.to_string(), now),
+                Ok(()) if peer.stream.socket.peer_addr().is_err() => return,
+                Ok(()) => *is_open = true,
+            }
+            self.pools[pool].handle_link_connected(node, link, now);
+        }
+        self.flush(key, now);
+    }
+
+    /// Reads what a peer sent, a bounded part of it in one turn.
+    fn read(&mut self, key: Key, now: Now) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let count = match peer.stream.read(&mut self.buffer) {
+            Ok(None) => return,
+            Ok(Some(0)) => return self.close(key, "closed by the peer", now),
+            Ok(Some(count)) => count,
+            Err(error) => return self.close(key, &error.to_string(), now),
+        };
+        let bytes = &self.buffer[..count];
+        if peer.is_closing {
+            // What comes after the goodbye is read away and not looked at.
+        } else if let Some((pool, session)) = peer.kind.miner() {
+            self.pools[pool].handle_miner_bytes(session, bytes, now);
+        } else if let PeerKind::Link { pool, node, link, .. } = peer.kind {
+            self.pools[pool].handle_link_bytes(node, link, bytes, now);
+        } else if let PeerKind::Rpc(conversation) = &mut peer.kind {
+            conversation.handle_bytes(bytes, now);
+            self.answer_rpc(key, now);
+        }
+        self.unread.push(key);
+    }
+
+    fn answer_rpc(&mut self, key: Key, now: Now) {
+        while let Some(peer) = self.peers.get_mut(key)
+            && let PeerKind::Rpc(conversation) = &mut peer.kind
+            && !peer.is_closing
+            && let Some(request) = conversation.next_request()
+        {
+            let size = self.store.headroom();
+            let ledger = LedgerSize { used_bytes: size.used_bytes, map_bytes: size.map_bytes };
+            let mut site = rpc_port::site(&mut self.pools, ledger, self.started_ms, now);
+            let mut reply = rpc_port::answer(&mut site, &self.token, request);
+            let (stop, must_commit) = (site.stop, site.must_commit);
+            if must_commit {
+                // An operator is told that a change is made when it can't be lost any more.
+                self.deliver(now);
+                if let Some(Err(reason)) = self.commit(now) {
+                    reply.replace_with_not_durable(&reason);
+                }
+            }
+            self.stopping |= stop;
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.is_closing |= reply.close;
+                peer.stream.push(reply.bytes().into());
+            }
+        }
+        self.flush(key, now);
+    }
+
+    fn flush(&mut self, key: Key, now: Now) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Err(error) = peer.stream.flush() {
+            return self.close(key, &error.to_string(), now);
+        }
+        if peer.stream.queued() > peer.kind.backlog() {
+            return self.close(key, "does not read what is sent", now);
+        }
+        if peer.is_closing && peer.stream.queued() == 0 {
+            self.close(key, "", now);
+        }
+    }
+
+    fn close(&mut self, key: Key, reason: &str, now: Now) {
+        let Some(mut peer) = self.peers.remove(key) else { return };
+        // A socket that can't be deregistered is closed all the same.
+        let _ = self.poll.registry().deregister(&mut peer.stream.socket);
+        match peer.kind {
+            PeerKind::Miner { pool, session } => {
+                if !reason.is_empty() {
+                    log::debug!("{}: {reason}", peer.address);
+                }
+                self.links.remove_miner(pool, session);
+                self.pools[pool].handle_miner_closed(session, now);
+            }
+            PeerKind::Link { pool, node, link, .. } => {
+                self.links.forget(pool, node, link, key);
+                self.pools[pool].handle_link_closed(node, link, reason, now);
+            }
+            PeerKind::Rpc(_) => self.rpc_peers -= 1,
+        }
+    }
+
+    fn close_idle_rpc(&mut self, now: Now) {
+        let idle = |peer: &Peer| matches!(&peer.kind, PeerKind::Rpc(conversation) if conversation.is_idle(now));
+        let keys: Vec<Key> = self.peers.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect();
+        for key in keys {
+            self.close(key, "idle", now);
+        }
+    }
+
+    /// Commits what is accepted, acknowledges it, and gives the sockets a moment to take it.
+    fn farewell(&mut self) {
+        self.service.stopping();
+        let now = self.clock.now();
+        for pool in &mut self.pools {
+            pool.handle_stop();
+        }
+        if let Some(Err(reason)) = self.commit(now) {
+            log::error!("the last batch was not written: {reason}");
+        }
+        self.deliver(now);
+        let deadline = now.mono_ms + FAREWELL_MS;
+        while self.clock.now().mono_ms < deadline && self.peers.iter().any(|(_, peer)| peer.stream.queued() > 0) {
+            std::thread::sleep(Duration::from_millis(5));
+            for (_, peer) in self.peers.iter_mut() {
+                // A peer that is gone loses its goodbye; everything else is on disk.
+                let _ = peer.stream.flush();
+            }
+        }
+        log::info!("stopped");
+    }
+}
+
+/// Adds a peer to the loop, for reading and writing from the start: readiness is edge-triggered, so there
+/// is nothing to change later.
+pub(super) fn register(registry: &mio::Registry, peer: &mut Peer, key: Key) -> io::Result<()> {
+    let token = Token(FIRST_PEER + key.index());
+    registry.register(&mut peer.stream.socket, token, Interest::READABLE | Interest::WRITABLE)
+}

@@ -1,0 +1,82 @@
+//! One open connection: its socket and whose it is.
+
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+
+use crate::base::limits::{MINER_BACKLOG, RPC_BACKLOG};
+use crate::base::slots::Key;
+use crate::base::time::Now;
+use crate::pool::NodeId;
+use crate::pool::upstream::LinkKind;
+
+use super::rpc_port::Conversation;
+use super::stream::Stream;
+
+/// See the module.
+pub struct Peer {
+    /// The socket and what waits on it.
+    pub stream: Stream,
+    /// The other end.
+    pub address: SocketAddr,
+    /// Whose it is.
+    pub kind: PeerKind,
+    /// Close once everything is sent.
+    pub is_closing: bool,
+}
+
+/// Whose a connection is.
+pub enum PeerKind {
+    /// A rig of a pool.
+    Miner {
+        /// Index of the pool.
+        pool: usize,
+        /// The pool's name for it.
+        session: Key,
+    },
+    /// A node of a pool.
+    Link {
+        /// Index of the pool.
+        pool: usize,
+        /// Which node.
+        node: NodeId,
+        /// Which of its two connections.
+        link: LinkKind,
+        /// Whether connecting has succeeded.
+        is_open: bool,
+    },
+    /// A client of the status port.
+    Rpc(Box<Conversation>),
+}
+
+impl Peer {
+    /// A connection that was just accepted or begun.
+    pub fn new(socket: TcpStream, address: SocketAddr, kind: PeerKind) -> Peer {
+        Peer { stream: Stream::new(socket), address, kind, is_closing: false }
+    }
+}
+
+impl PeerKind {
+    /// A new client of the status port.
+    pub fn rpc(now: Now) -> PeerKind {
+        PeerKind::Rpc(Box::new(Conversation::new(now)))
+    }
+
+    /// The pool and session, if it is a rig.
+    pub fn miner(&self) -> Option<(usize, Key)> {
+        match self {
+            PeerKind::Miner { pool, session } => Some((*pool, *session)),
+            PeerKind::Link { .. } | PeerKind::Rpc(_) => None,
+        }
+    }
+
+    /// Bytes that may wait for it.
+    pub fn backlog(&self) -> usize {
+        match self {
+            PeerKind::Miner { .. } => MINER_BACKLOG,
+            PeerKind::Rpc(_) => RPC_BACKLOG,
+            // A whole block in hexadecimal may wait for a node.
+            PeerKind::Link { .. } => usize::MAX,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A non-blocking socket with what waits to be sent on it. Moves bytes; knows nothing of what they mean.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::rc::Rc;
+
+use mio::net::TcpStream;
+
+/// Buffers handed to the system in one call.
+const VECTORS: usize = 16;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stream {
+    /// The socket, for registering.
+    pub socket: TcpStream,
+    queue: VecDeque<Rc<[u8]>>,
+    /// How much of the first buffer has left.
+    sent: usize,
+    queued: usize,
+}
+
+impl Stream {
+    /// Wraps a socket that is open, or is being opened.
+    pub fn new(socket: TcpStream) -> Stream {
+        // Lines are short and wait for answers; a failure only costs latency.
+        let _ = socket.set_nodelay(true);
+        Stream { socket, queue: VecDeque::new(), sent: 0, queued: 0 }
+    }
+
+    /// Puts bytes in line; [`Stream::flush`] sends them.
+    pub fn push(&mut self, bytes: Rc<[u8]>) {
+        if !bytes.is_empty() {
+            self.queued += bytes.len();
+            self.queue.push_back(bytes);
+        }
+    }
+
+    /// Bytes that have not left yet.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Sends what the system takes now.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); VECTORS];
+            let mut used = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(if used == 0 { &bytes[self.sent..] } else { bytes });
+                used += 1;
+            }
+            match self.socket.write_vectored(&slices[..used]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.advance(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there: `None` when there is nothing now, `Some(0)` when the peer has closed.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(count) => return Ok(Some(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.queued -= count;
+        self.sent += count;
+        while let Some(front) = self.queue.front()
+            && self.sent >= front.len()
+        {
+            self.sent -= front.len();
+            self.queue.pop_front();
+        }
+        if self.queue.is_empty() && self.queue.capacity() > VECTORS {
+            self.queue.shrink_to(0);
+        }
+    }
+}
