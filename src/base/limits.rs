@@ -43,6 +43,8 @@ pub const COINBASE_OUTPUTS: usize = 200;
 
 /// Largest answer read from a node, in bytes: a full Bitcoin template in hexadecimal is below 12 MB.
 pub const NODE_RESPONSE: usize = 32 * 1024 * 1024;
+/// Calls that may wait on one connection to a node: one of each kind and every block in flight.
+pub const NODE_QUEUE: usize = 64;
 /// Largest HTTP head on either side, in bytes.
 pub const HTTP_HEAD: usize = 8 * 1024;
 /// Largest request body on the status port, in bytes.

@@ -1,0 +1,170 @@
+//! What rigs are told: each writer makes one whole line, with its newline. Key order and shapes are those
+//! that old firmware has been seen to take.
+
+use super::{Configure, ErrorCode};
+use crate::base::Hash32;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// `true`: the share counts, the worker is authorised.
+pub fn reply_true(id: &Value) -> Vec<u8> {
+    reply(id, &true)
+}
+
+/// Any other result.
+pub fn reply_result(id: &Value, result: &Value) -> Vec<u8> {
+    reply(id, result)
+}
+
+/// A refusal. cgminer shows `reject-reason`, most others the second item of `error`; about 28 characters
+/// of `reason` are seen.
+pub fn reply_error(id: &Value, code: ErrorCode, reason: &str) -> Vec<u8> {
+    let mut line = Line::new(128);
+    line.raw("{\"id\":").json(id).raw(",\"result\":null,\"error\":[").json(&code.number()).raw(",").json(reason);
+    line.raw(",null],\"reject-reason\":").json(reason).raw("}").end()
+}
+
+/// The answer to `mining.subscribe`. `session_id` is what the rig sends to resume, `extranonce2_len` the
+/// bytes it may vary. A rig that is told its old session and extranonce1 again sends its open shares again.
+pub fn subscribe_reply(id: &Value, session_id: &str, extranonce1: &[u8], extranonce2_len: usize) -> Vec<u8> {
+    let subscriptions = json!([["mining.set_difficulty", session_id], ["mining.notify", session_id]]);
+    reply(id, &(subscriptions, hex::encode(extranonce1), extranonce2_len))
+}
+
+/// What the pool grants of the extensions that a rig asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// The version bits that may be rolled; `None` where version rolling is refused.
+    pub version_mask: Option<u32>,
+    /// Whether the minimum difficulty is kept.
+    pub minimum_difficulty: bool,
+    /// Whether extranonce1 may be changed while connected.
+    pub subscribe_extranonce: bool,
+}
+
+/// The answer to `mining.configure` (BIP310): every extension that was `asked` for with true or false, and
+/// the mask where version rolling is granted.
+pub fn configure_reply(id: &Value, asked: &Configure, granted: &Granted) -> Vec<u8> {
+    let mut result = serde_json::Map::new();
+    if asked.version_rolling.is_some() {
+        result.insert("version-rolling".into(), granted.version_mask.is_some().into());
+        if let Some(mask) = granted.version_mask {
+            result.insert("version-rolling.mask".into(), format!("{mask:08x}").into());
+        }
+    }
+    if asked.minimum_difficulty.is_some() {
+        result.insert("minimum-difficulty".into(), granted.minimum_difficulty.into());
+    }
+    if asked.subscribe_extranonce {
+        result.insert("subscribe-extranonce".into(), granted.subscribe_extranonce.into());
+    }
+    for unknown in &asked.unknown {
+        result.insert(unknown.clone(), false.into());
+    }
+    reply(id, &result)
+}
+
+/// Shares of jobs sent from now on must meet `difficulty`: the exact decimal number that is enforced, for
+/// `0.1` announced and 0.10000001 enforced loses shares.
+pub fn set_difficulty(difficulty: &str) -> Vec<u8> {
+    push("mining.set_difficulty", |line| line.raw(difficulty))
+}
+
+/// The version bits that may be rolled from now on (BIP310).
+pub fn set_version_mask(mask: u32) -> Vec<u8> {
+    push("mining.set_version_mask", |line| line.json(&format!("{mask:08x}")))
+}
+
+/// A text for the rig's display or log.
+pub fn show_message(text: &str) -> Vec<u8> {
+    push("client.show_message", |line| line.json(text))
+}
+
+/// Connect again to the same place. Another host is not offered: cgminer refuses most of them.
+pub fn reconnect() -> Vec<u8> {
+    push("client.reconnect", |line| line)
+}
+
+/// What `mining.notify` carries.
+#[derive(Clone, Copy, Debug)]
+pub struct NotifyParts<'a> {
+    /// Unique while the job lives; short printable ASCII.
+    pub job_id: &'a str,
+    /// The previous block's hash as stratum swaps it: 64 digits.
+    pub prev_hash: &'a str,
+    /// The coinbase before the extranonce, without witness.
+    pub first: &'a [u8],
+    /// The coinbase after the extranonce.
+    pub second: &'a [u8],
+    /// The merkle branch of the coinbase, from the leaf up, internal byte order.
+    pub branch: &'a [Hash32],
+    /// The header's version, without rolled bits.
+    pub version: u32,
+    /// The header's compact target.
+    pub bits: u32,
+    /// The header's time.
+    pub ntime: u32,
+    /// Whether earlier jobs are worthless now.
+    pub clean: bool,
+}
+
+/// New work. Versions, bits and times are eight digits each; minerd checks that.
+pub fn notify(parts: &NotifyParts<'_>) -> Vec<u8> {
+    let mut line = Line::new(256 + 2 * (parts.first.len() + parts.second.len()) + 67 * parts.branch.len());
+    line.raw("{\"id\":null,\"method\":\"mining.notify\",\"params\":[")
+        .json(parts.job_id)
+        .raw(",")
+        .json(parts.prev_hash);
+    line.raw(",\"").hex(parts.first).raw("\",\"").hex(parts.second).raw("\",[");
+    for (index, hash) in parts.branch.iter().enumerate() {
+        line.raw(if index == 0 { "\"" } else { ",\"" }).hex(hash).raw("\"");
+    }
+    line.raw("]");
+    for word in [parts.version, parts.bits, parts.ntime] {
+        line.raw(",\"").hex(&word.to_be_bytes()).raw("\"");
+    }
+    line.raw(if parts.clean { ",true]}" } else { ",false]}" }).end()
+}
+
+fn reply(id: &Value, result: &impl Serialize) -> Vec<u8> {
+    let mut line = Line::new(48);
+    line.raw("{\"id\":").json(id).raw(",\"result\":").json(result).raw(",\"error\":null}").end()
+}
+
+/// A message of the pool's own accord. Its id is null: a rig has nothing to answer.
+fn push(method: &str, params: impl FnOnce(&mut Line) -> &mut Line) -> Vec<u8> {
+    let mut line = Line::new(96);
+    line.raw("{\"id\":null,\"method\":").json(method).raw(",\"params\":[");
+    params(&mut line).raw("]}").end()
+}
+
+/// A line being written.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn new(capacity: usize) -> Line {
+        Line(Vec::with_capacity(capacity))
+    }
+
+    fn raw(&mut self, text: &str) -> &mut Line {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn json(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Line {
+        serde_json::to_writer(&mut self.0, value).expect("plain values with string keys always serialise");
+        self
+    }
+
+    fn hex(&mut self, bytes: &[u8]) -> &mut Line {
+        let at = self.0.len();
+        self.0.resize(at + 2 * bytes.len(), 0);
+        hex::encode_to_slice(bytes, &mut self.0[at..]).expect("the room is twice the bytes");
+        self
+    }
+
+    fn end(&mut self) -> Vec<u8> {
+        self.0.push(b'\n');
+        std::mem::take(&mut self.0)
+    }
+}
