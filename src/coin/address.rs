@@ -107,9 +107,9 @@ impl fmt::Display for AddressError {
         match self {
             AddressError::Empty => f.write_str("there is no address: give the one to be paid"),
             AddressError::TooLong => write!(f, "is longer than {LONGEST} characters: give one address only"),
-            AddressError::Mweb => {
-                f.write_str("is an MWEB address, which a coinbase can't pay: give one that starts with L, M or ltc1")
-            }
+            AddressError::Mweb => f.write_str(
+                "is an MWEB address, which a coinbase can't pay: give a legacy or segwit address (L…, M…, ltc1…)",
+            ),
             AddressError::WrongNetwork { found } => {
                 write!(f, "belongs to {found}: give an address of the coin and network that is mined")
             }
@@ -205,7 +205,8 @@ fn parse_segwit(
         UncheckedHrpstringError::Char(CharError::MixedCase) => AddressError::MixedCase,
         _ => AddressError::Unknown,
     })?;
-    let version = unchecked.witness_version().ok_or(AddressError::Unknown)?;
+    let version = unchecked.data_part_ascii().first().and_then(|first| Fe32::from_char(char::from(*first)).ok());
+    let version = version.ok_or(AddressError::Unknown)?;
     let (bech32, bech32m) = (unchecked.has_valid_checksum::<Bech32>(), unchecked.has_valid_checksum::<Bech32m>());
     let expected = if version == Fe32::Q { bech32 } else { bech32m };
     if !expected {
@@ -261,4 +262,135 @@ fn elsewhere(fits: impl Fn(&Network) -> bool) -> AddressError {
         .map(|(coin, network)| format!("{} {}", coin.name, network.name))
         .collect();
     if names.is_empty() { AddressError::Unknown } else { AddressError::WrongNetwork { found: names.join(" or ") } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coin::params::coin;
+    use proptest::prelude::*;
+
+    fn on(coin_name: &str, network: &str) -> (&'static Coin, &'static Network) {
+        let coin = coin(coin_name).unwrap();
+        (coin, coin.network(network).unwrap())
+    }
+
+    #[track_caller]
+    fn refused(text: &str, expected: AddressError) {
+        let (coin, network) = on("litecoin", "mainnet");
+        assert_eq!(parse(text, coin, network), Err(expected), "{text}");
+    }
+
+    fn witness_address(hrp: &str, version: u8, program: &[u8]) -> String {
+        bech32::segwit::encode(Hrp::parse(hrp).unwrap(), Fe32::try_from(version).unwrap(), program).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_payable_address_is_refused_with_its_reason() {
+        refused("", AddressError::Empty);
+        refused(&"L".repeat(91), AddressError::TooLong);
+        refused("not an address", AddressError::Unknown);
+        refused("ltc1", AddressError::Unknown);
+        refused("ltc1é", AddressError::Unknown);
+        refused("ltc1qqqqqq", AddressError::Checksum);
+        refused("LKKHMBjCU89fyFNgSRprDoD8Jb25N8uWve", AddressError::Checksum);
+        refused("LKKHMBjCU89fyFNgSRprDoD8Jb25N8uWv0", AddressError::Unknown);
+        // A version byte of no coin in the table, and a payload that is no hash160.
+        refused(&encode_base58(77, &[1; 20]), AddressError::Unknown);
+        refused(base58ck::Base58CkString::encode_unbounded(&[48; 33]).as_str(), AddressError::Length);
+        refused(base58ck::Base58CkString::encode_unbounded(&[]).as_str(), AddressError::Length);
+    }
+
+    #[test]
+    fn nothing_of_the_extension_block_is_paid() {
+        for hrp in ["ltcmweb", "tmweb", "LTCMWEB"] {
+            refused(&format!("{hrp}1qq{}", "q".repeat(110)), AddressError::Mweb);
+        }
+        // Consensus gives these witness versions a meaning of their own on Litecoin, and none on Bitcoin.
+        for version in MWEB_VERSIONS {
+            refused(&witness_address("ltc", version, &[1; 32]), AddressError::Mweb);
+            let script = Script::witness(version, &[1; 32]).unwrap();
+            let ((litecoin, litecoin_main), (bitcoin, bitcoin_main)) =
+                (on("litecoin", "mainnet"), on("bitcoin", "mainnet"));
+            assert_eq!(encode(&script, litecoin, litecoin_main), None);
+            let address = encode(&script, bitcoin, bitcoin_main).unwrap();
+            assert_eq!(parse(&address, bitcoin, bitcoin_main).map(|address| address.script), Ok(script));
+        }
+    }
+
+    #[test]
+    fn segwit_addresses_of_impossible_versions_and_lengths_are_refused() {
+        use bech32::primitives::iter::{ByteIterExt, Fe32IterExt};
+        let raw = |version: u8, program: &[u8]| -> String {
+            let hrp = Hrp::parse("ltc").unwrap();
+            let fes = program.iter().copied().bytes_to_fes();
+            let version = Fe32::try_from(version).unwrap();
+            if version == Fe32::Q {
+                fes.with_checksum::<Bech32>(&hrp).with_witness_version(version).chars().collect()
+            } else {
+                fes.with_checksum::<Bech32m>(&hrp).with_witness_version(version).chars().collect()
+            }
+        };
+        refused(&raw(17, &[1; 32]), AddressError::WitnessVersion(17));
+        refused(&raw(31, &[1; 32]), AddressError::WitnessVersion(31));
+        refused(&raw(0, &[1; 21]), AddressError::Length);
+        refused(&raw(1, &[1; 1]), AddressError::Length);
+        refused(&raw(1, &[1; 41]), AddressError::Length);
+        refused(&raw(1, &[]), AddressError::Length);
+    }
+
+    #[test]
+    fn scripts_carry_over_to_another_chain_where_the_key_can_spend_them() {
+        let (litecoin, dogecoin) = (on("litecoin", "mainnet"), on("dogecoin", "mainnet"));
+        let hash = [5; 20];
+        let wpkh = Script::witness(0, &hash).unwrap();
+        assert_eq!(rederive(&Script::p2pkh(&hash), dogecoin), Some(Script::p2pkh(&hash)));
+        assert_eq!(rederive(&Script::p2sh(&hash), dogecoin), Some(Script::p2sh(&hash)));
+        assert_eq!(rederive(&wpkh, dogecoin), Some(Script::p2pkh(&hash)));
+        assert_eq!(rederive(&wpkh, litecoin), Some(wpkh));
+        for (version, length) in [(0, 32), (1, 32), (2, 20)] {
+            assert_eq!(rederive(&Script::witness(version, &vec![5; length]).unwrap(), dogecoin), None);
+        }
+        assert_eq!(rederive(&Script::from_bytes(vec![]), dogecoin), None);
+    }
+
+    fn any_script() -> impl Strategy<Value = Script> {
+        let program = (0..=16u8, prop::collection::vec(any::<u8>(), 2..=40));
+        prop_oneof![
+            any::<[u8; 20]>().prop_map(|hash| Script::p2pkh(&hash)),
+            any::<[u8; 20]>().prop_map(|hash| Script::p2sh(&hash)),
+            any::<[u8; 20]>().prop_map(|hash| Script::witness(0, &hash).unwrap()),
+            any::<[u8; 32]>().prop_map(|hash| Script::witness(0, &hash).unwrap()),
+            any::<[u8; 32]>().prop_map(|key| Script::witness(1, &key).unwrap()),
+            program.prop_filter_map("version 0 is told above", |(version, program)| Script::witness(version, &program)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_script_with_an_address_is_read_back_on_every_network(script in any_script()) {
+            for (coin, network) in COINS.iter().flat_map(|coin| coin.networks.iter().map(move |network| (coin, network))) {
+                let witness = script.witness_program().map(|(version, _)| version);
+                let exists = witness.is_none_or(|version| coin.segwit && !(coin.mweb && matches!(version, 8 | 9)));
+                let text = encode(&script, coin, network);
+                prop_assert_eq!(text.is_some(), exists);
+                let Some(text) = text else { continue };
+                let kind = AddressType::of(&script).unwrap();
+                let expected = Ok(Address { kind, script: script.clone() });
+                prop_assert_eq!(parse(&text, coin, network), expected.clone());
+                if witness.is_some() {
+                    prop_assert_eq!(parse(&text.to_uppercase(), coin, network), expected);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(|ltc1|rltc1|bc1|LTC1|L|3)[ -~é]{0,100}") {
+            for (coin, network) in COINS.iter().flat_map(|coin| coin.networks.iter().map(move |network| (coin, network))) {
+                if let Ok(address) = parse(&text, coin, network) {
+                    prop_assert!(encode(&address.script, coin, network).is_some());
+                }
+            }
+        }
+    }
 }

@@ -191,3 +191,57 @@ pub fn output_weight(script: &Script) -> u64 {
     let length = script.as_bytes().len();
     4 * (8 + varint_len(length as u64) + length) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec<'a>(aux: &'a [u8], tag: &'a [u8], outputs: &'a [TxOut]) -> CoinbaseSpec<'a> {
+        CoinbaseSpec { version: 2, height: 840_000, aux, tag, extranonce_len: 12, outputs, commitment: None }
+    }
+
+    fn paying(script: Script) -> Vec<TxOut> {
+        vec![TxOut { value: 1, script }]
+    }
+
+    #[test]
+    fn a_script_above_a_hundred_bytes_is_refused() {
+        let outputs = paying(Script::p2pkh(&[1; 20]));
+        // Height 4, merged-mining tag 45, extranonce 13: 38 are left.
+        let (aux, tag) = ([0; 45], [b'x'; 39]);
+        assert!(Coinbase::build(&spec(&aux, &tag[..38], &outputs)).is_ok());
+        assert_eq!(Coinbase::build(&spec(&aux, &tag, &outputs)), Err(CoinbaseError::ScriptTooLong(101)));
+    }
+
+    #[test]
+    fn a_coinbase_without_extranonce_or_outputs_is_refused() {
+        let outputs = paying(Script::p2pkh(&[1; 20]));
+        for extranonce_len in [0, 76, 256, usize::MAX] {
+            let refused = Coinbase::build(&CoinbaseSpec { extranonce_len, ..spec(&[], &[], &outputs) });
+            assert_eq!(refused, Err(CoinbaseError::ExtranonceLength(extranonce_len)));
+        }
+        assert_eq!(Coinbase::build(&spec(&[], &[], &[])), Err(CoinbaseError::NoOutputs));
+    }
+
+    #[test]
+    fn an_output_weighs_what_it_adds() {
+        let cases = [(Script::p2pkh(&[1; 20]), 136), (Script::p2sh(&[1; 20]), 128)];
+        let segwit =
+            [(20, 124), (32, 172)].map(|(length, weight)| (Script::witness(0, &vec![1; length]).unwrap(), weight));
+        for (script, weight) in cases.into_iter().chain(segwit) {
+            let one = paying(script.clone());
+            let two = [one.clone(), one.clone()].concat();
+            let weigh = |outputs: &[TxOut]| Coinbase::build(&spec(&[], &[], outputs)).unwrap().weight(12);
+            assert_eq!(weigh(&two) - weigh(&one), weight);
+            assert_eq!(output_weight(&script), weight);
+        }
+    }
+
+    #[test]
+    fn signature_operations_are_those_of_every_script_but_not_of_the_extranonce() {
+        let outputs = [paying(Script::p2pkh(&[1; 20])), paying(Script::p2sh(&[1; 20]))].concat();
+        let count = |tag: &[u8]| Coinbase::build(&spec(&[2, 0xac, 0xac], tag, &outputs)).unwrap().sigops();
+        assert_eq!(count(b""), 1);
+        assert_eq!(count(&[0xac, 0xae]), 22);
+    }
+}

@@ -94,16 +94,16 @@ impl Target {
         }
         let mantissa = U256::from_u64(u64::from(mantissa));
         if exponent <= 3 {
-            return Target::new(mantissa.shr(8 * (3 - exponent)));
+            return Target::new(mantissa >> (8 * (3 - exponent)));
         }
         let by = 8 * (exponent - 3);
-        (mantissa.bits() + by <= 256).then(|| mantissa.shl(by)).and_then(Target::new)
+        (mantissa.bits() + by <= 256).then(|| mantissa << by).and_then(Target::new)
     }
 
     /// The `bits` of a header, rounding the target down to what three bytes can say.
     pub fn to_compact(self) -> u32 {
         let mut exponent = self.0.bits().div_ceil(8);
-        let shifted = if exponent <= 3 { self.0.shl(8 * (3 - exponent)) } else { self.0.shr(8 * (exponent - 3)) };
+        let shifted = if exponent <= 3 { self.0 << (8 * (3 - exponent)) } else { self.0 >> (8 * (exponent - 3)) };
         let mut mantissa = shifted.to_u64().expect("three bytes are left of the target") as u32;
         // The mantissa's highest bit is a sign.
         if mantissa & 0x0080_0000 != 0 {
@@ -204,7 +204,7 @@ mod tests {
         let target = Target::new(U256::from_u64(0x1234)).unwrap();
         assert!(target.is_met_by(&U256::from_u64(0x1234).to_le_bytes()));
         assert!(!target.is_met_by(&U256::from_u64(0x1235).to_le_bytes()));
-        assert!(!target.is_met_by(&U256::ONE.shl(255).to_le_bytes()));
+        assert!(!target.is_met_by(&(U256::ONE << 255).to_le_bytes()));
     }
 
     proptest! {
@@ -225,7 +225,7 @@ mod tests {
         #[test]
         fn what_is_printed_is_what_is_enforced(units in 1..1u64 << 53) {
             let difficulty = Difficulty::from_units(units).unwrap();
-            let read: f64 = serde_json::from_str(&difficulty.to_json()).unwrap();
+            let read: f64 = difficulty.to_json().parse().unwrap();
             prop_assert_eq!(Difficulty::from_f64(read), Some(difficulty));
         }
     }

@@ -80,6 +80,8 @@ pub enum ReadError {
     Trailing,
     /// What should be a push of data isn't.
     NotAPush,
+    /// What should be a block height is no number that could be one.
+    NotAHeight,
 }
 
 impl fmt::Display for ReadError {
@@ -89,6 +91,7 @@ impl fmt::Display for ReadError {
             ReadError::NotShortest => "has a length that is not in its shortest form",
             ReadError::Trailing => "has bytes left over at its end",
             ReadError::NotAPush => "has something else where data should be pushed",
+            ReadError::NotAHeight => "starts with a number that is no block height",
         })
     }
 }
@@ -153,20 +156,13 @@ impl<'a> Reader<'a> {
 
     /// A count or length.
     pub fn varint(&mut self) -> Result<u64, ReadError> {
-        let first = self.u8()?;
-        let value = match first {
-            0xfd => u64::from(u16::from_le_bytes(self.array()?)),
-            0xfe => u64::from(self.u32()?),
-            0xff => self.u64()?,
-            _ => return Ok(u64::from(first)),
+        let (value, length) = match self.u8()? {
+            0xfd => (u64::from(u16::from_le_bytes(self.array()?)), 3),
+            0xfe => (u64::from(self.u32()?), 5),
+            0xff => (self.u64()?, 9),
+            small => (u64::from(small), 1),
         };
-        let shortest = varint_len(value)
-            == varint_len(match first {
-                0xfd => 0xfd,
-                0xfe => 0x1_0000,
-                _ => u64::MAX,
-            });
-        if shortest { Ok(value) } else { Err(ReadError::NotShortest) }
+        if length == varint_len(value) { Ok(value) } else { Err(ReadError::NotShortest) }
     }
 
     /// Bytes after their length.
@@ -193,11 +189,12 @@ impl<'a> Reader<'a> {
             return Ok(height);
         }
         let number = self.push()?;
-        if number.len() > 5 {
-            return Err(ReadError::NotAPush);
+        let negative = number.last().is_some_and(|byte| byte & 0x80 != 0);
+        if negative || number.len() > 5 {
+            return Err(ReadError::NotAHeight);
         }
         let height = number.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-        u32::try_from(height).map_err(|_| ReadError::NotAPush)
+        u32::try_from(height).map_err(|_| ReadError::NotAHeight)
     }
 }
 
@@ -242,7 +239,9 @@ mod tests {
         assert_eq!(Reader::new(&[0xff; 9]).bytes(), Err(ReadError::Truncated));
         assert_eq!(Reader::new(&[0x4c, 2, 1]).push(), Err(ReadError::Truncated));
         assert_eq!(Reader::new(&[0x4d, 2, 1]).push(), Err(ReadError::NotAPush));
-        assert_eq!(Reader::new(&[6, 1, 2, 3, 4, 5, 6]).height(), Err(ReadError::NotAPush));
+        assert_eq!(Reader::new(&[6, 1, 2, 3, 4, 5, 6]).height(), Err(ReadError::NotAHeight));
+        assert_eq!(Reader::new(&[1, 0x80]).height(), Err(ReadError::NotAHeight));
+        assert_eq!(Reader::new(&[5, 0, 0, 0, 0, 1]).height(), Err(ReadError::NotAHeight));
         assert_eq!(Reader::new(&[0]).finish(), Err(ReadError::Trailing));
     }
 
@@ -262,10 +261,19 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic(data in prop::collection::vec(any::<u8>(), 0..64)) {
-            for read in [|r: &mut Reader| r.bytes().map(|_| ()), |r| r.push().map(|_| ()), |r| r.height().map(|_| ())] {
-                let mut reader = Reader::new(&data);
-                while !reader.rest().is_empty() && read(&mut reader).is_ok() {}
+        fn any_bytes_are_read_within_their_bounds_or_refused(data in prop::collection::vec(any::<u8>(), 0..64)) {
+            for start in 0..data.len() {
+                for read in [Reader::bytes, Reader::push] {
+                    let mut reader = Reader::new(&data[start..]);
+                    if let Ok(read) = read(&mut reader) {
+                        prop_assert!(data.ends_with(&[read, reader.rest()].concat()));
+                    }
+                }
+                if let Ok(height) = Reader::new(&data[start..]).height() {
+                    let mut shortest = Vec::new();
+                    write_height(&mut shortest, height);
+                    prop_assert!(shortest.len() <= data.len() - start);
+                }
             }
         }
     }

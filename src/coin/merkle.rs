@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The whole tree, as BIP 98's predecessors describe it: hash pairs until one is left.
+    /// The whole tree, level by level: pairs are hashed until one node is left.
     fn whole_tree(mut leaves: Vec<Hash32>) -> Hash32 {
         while leaves.len() > 1 {
             if leaves.len() % 2 == 1 {

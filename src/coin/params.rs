@@ -32,8 +32,8 @@ impl Algorithm {
     /// The target of one difficulty unit: 65,536 times the target of difficulty 1.
     pub fn unit_target(self) -> U256 {
         match self {
-            Algorithm::Scrypt => U256::from_u64(0xffff).shl(240),
-            Algorithm::Sha256d => U256::from_u64(0xffff).shl(224),
+            Algorithm::Scrypt => U256::from_u64(0xffff) << 240,
+            Algorithm::Sha256d => U256::from_u64(0xffff) << 224,
         }
     }
 }

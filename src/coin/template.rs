@@ -6,6 +6,7 @@ use super::{
 };
 use crate::base::{Hash32, parse_hash};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
 /// What to build the next block from.
@@ -67,11 +68,16 @@ pub struct TemplateTx {
 /// Why a template can't be mined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
-    /// Not JSON, or a member is missing or of another type; in serde_json's words.
+    /// Not a JSON object, or a member is missing; in serde_json's words.
     Json(String),
-    /// This member holds something that makes no sense.
-    Invalid(&'static str),
-    /// As [`TemplateError::Invalid`], of the transaction at this place, the first being 1.
+    /// A member holds something that makes no sense.
+    Invalid {
+        /// Its name.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A member of the transaction at this place, the first being 1, is not what it should be.
     InvalidTransaction(usize, &'static str),
     /// The network demands a rule that is not known here.
     UnknownRule(String),
@@ -87,7 +93,7 @@ impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TemplateError::Json(reason) => write!(f, "the template can't be read: {reason}"),
-            TemplateError::Invalid(field) => write!(f, "the template's {field} is invalid"),
+            TemplateError::Invalid { member, reason } => write!(f, "the template's {member} is invalid: {reason}"),
             TemplateError::InvalidTransaction(place, field) => {
                 write!(f, "the {field} of the template's transaction {place} is invalid")
             }
@@ -109,30 +115,44 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// The members that are read. Hexadecimal is borrowed: a full template has megabytes of it.
+/// The members that are read, each parsed on its own afterwards so that an error can name it.
 #[derive(Deserialize)]
 struct Raw<'a> {
-    version: i64,
-    #[serde(default, borrow)]
-    rules: Vec<Cow<'a, str>>,
-    previousblockhash: &'a str,
     #[serde(borrow)]
-    transactions: Vec<RawTx<'a>>,
-    coinbasevalue: u64,
+    version: &'a RawValue,
     #[serde(borrow)]
-    longpollid: Cow<'a, str>,
-    target: Option<&'a str>,
-    mintime: u32,
-    curtime: u32,
-    sigoplimit: Option<u64>,
-    sizelimit: Option<u64>,
-    weightlimit: Option<u64>,
-    bits: &'a str,
-    height: u32,
-    default_witness_commitment: Option<&'a str>,
-    mweb: Option<&'a str>,
+    rules: Option<&'a RawValue>,
+    #[serde(borrow)]
+    previousblockhash: &'a RawValue,
+    #[serde(borrow)]
+    transactions: &'a RawValue,
+    #[serde(borrow)]
+    coinbasevalue: &'a RawValue,
+    #[serde(borrow)]
+    longpollid: &'a RawValue,
+    #[serde(borrow)]
+    target: Option<&'a RawValue>,
+    #[serde(borrow)]
+    mintime: &'a RawValue,
+    #[serde(borrow)]
+    curtime: &'a RawValue,
+    #[serde(borrow)]
+    sigoplimit: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sizelimit: Option<&'a RawValue>,
+    #[serde(borrow)]
+    weightlimit: Option<&'a RawValue>,
+    #[serde(borrow)]
+    bits: &'a RawValue,
+    #[serde(borrow)]
+    height: &'a RawValue,
+    #[serde(borrow)]
+    default_witness_commitment: Option<&'a RawValue>,
+    #[serde(borrow)]
+    mweb: Option<&'a RawValue>,
 }
 
+/// Hexadecimal is borrowed: a full template has megabytes of it.
 #[derive(Deserialize)]
 struct RawTx<'a> {
     data: &'a str,
@@ -151,51 +171,58 @@ impl Template {
     /// Reads the `result` member of a getblocktemplate answer.
     pub fn parse(result: &[u8], coin: &'static Coin) -> Result<Template, TemplateError> {
         let raw: Raw = serde_json::from_slice(result).map_err(|error| TemplateError::Json(error.to_string()))?;
-        let has_rule = |name: &str| raw.rules.iter().any(|rule| rule.strip_prefix('!').unwrap_or(rule) == name);
+        let rules: Vec<Cow<str>> = optional("rules", raw.rules)?.unwrap_or_default();
+        let has_rule = |name: &str| rules.iter().any(|rule| rule.strip_prefix('!').unwrap_or(rule) == name);
         // First of all: what an unknown rule changes may be the meaning of everything else.
-        for demanded in raw.rules.iter().filter_map(|rule| rule.strip_prefix('!')) {
+        for demanded in rules.iter().filter_map(|rule| rule.strip_prefix('!')) {
             if !coin.known_rules.contains(&demanded) {
                 return Err(TemplateError::UnknownRule(demanded.to_string()));
             }
         }
-        let version = u32::try_from(raw.version)
-            .ok()
-            .filter(|version| version >> 31 == 0)
-            .ok_or(TemplateError::Version(raw.version))?;
-        let bits = parse_bits(raw.bits).ok_or(TemplateError::Invalid("bits"))?;
-        let target = Target::from_compact(bits).ok_or(TemplateError::Invalid("bits"))?;
-        if raw
-            .target
-            .is_some_and(|text| parse_hash(text).map(|hash| U256::from_le_bytes(&hash)) != Some(target.value()))
+        let version: i64 = member("version", raw.version)?;
+        let bits = parse_bits(member("bits", raw.bits)?)?;
+        let target = Target::from_compact(bits).ok_or_else(|| invalid("bits", "not a target"))?;
+        if let Some(given) = optional("target", raw.target)?
+            && parse_hash(given).map(|hash| U256::from_le_bytes(&hash)) != Some(target.value())
         {
-            return Err(TemplateError::Invalid("target"));
+            return Err(invalid("target", "not the one that bits stands for"));
         }
-        if raw.height == 0 || raw.height >> 31 != 0 {
-            return Err(TemplateError::Invalid("height"));
+        let height: u32 = member("height", raw.height)?;
+        if height == 0 || height >> 31 != 0 {
+            return Err(invalid("height", "not between 1 and 2^31"));
         }
+        let prev_hash = parse_hash(member("previousblockhash", raw.previousblockhash)?);
+        if raw.mweb.is_some() && !coin.mweb {
+            return Err(invalid("mweb", "this coin has no extension block: check which node this is"));
+        }
+        let mweb = optional::<&str>("mweb", raw.mweb)?.map(hex::decode).transpose();
         let mut template = Template {
-            version,
-            prev_hash: parse_hash(raw.previousblockhash).ok_or(TemplateError::Invalid("previousblockhash"))?,
-            height: raw.height,
+            version: u32::try_from(version)
+                .ok()
+                .filter(|bits| bits >> 31 == 0)
+                .ok_or(TemplateError::Version(version))?,
+            prev_hash: prev_hash.ok_or_else(|| invalid("previousblockhash", "not 64 hexadecimal digits"))?,
+            height,
             bits,
             target,
-            curtime: raw.curtime,
-            mintime: raw.mintime,
-            value: raw.coinbasevalue,
-            transactions: parse_transactions(&raw.transactions)?,
+            curtime: member("curtime", raw.curtime)?,
+            mintime: member("mintime", raw.mintime)?,
+            value: member("coinbasevalue", raw.coinbasevalue)?,
+            transactions: parse_transactions(&member::<Vec<RawTx>>("transactions", raw.transactions)?)?,
             has_commitment: coin.segwit && has_rule("segwit"),
-            mweb: raw.mweb.map(hex::decode).transpose().map_err(|_| TemplateError::Invalid("mweb"))?,
-            weight_limit: raw.weightlimit,
-            size_limit: raw.sizelimit,
-            sigop_limit: raw.sigoplimit,
-            long_poll_id: raw.longpollid.into_owned(),
+            mweb: mweb.map_err(|error| invalid("mweb", &error.to_string()))?,
+            weight_limit: optional("weightlimit", raw.weightlimit)?,
+            size_limit: optional("sizelimit", raw.sizelimit)?,
+            sigop_limit: optional("sigoplimit", raw.sigoplimit)?,
+            long_poll_id: member("longpollid", raw.longpollid)?,
         };
         let fees = template.transactions.iter().try_fold(0u64, |sum, transaction| sum.checked_add(transaction.fee));
         if fees.is_none_or(|fees| fees > template.value) {
-            return Err(TemplateError::Invalid("coinbasevalue"));
+            return Err(invalid("coinbasevalue", "less than the fees"));
         }
         template.pin_hogex(coin.mweb && has_rule("mweb"))?;
-        if raw.default_witness_commitment.is_some_and(|given| !template.commits_to(given)) {
+        let given: Option<&str> = optional("default_witness_commitment", raw.default_witness_commitment)?;
+        if given.is_some_and(|given| !template.commits_to(given)) {
             return Err(TemplateError::Commitment);
         }
         Ok(template)
@@ -246,10 +273,22 @@ fn is_hogex(data: &[u8]) -> bool {
     matches!(data, [_, _, _, _, 0, 8, ..])
 }
 
-fn parse_bits(text: &str) -> Option<u32> {
+fn invalid(member: &'static str, reason: &str) -> TemplateError {
+    TemplateError::Invalid { member, reason: reason.to_string() }
+}
+
+fn member<'a, T: Deserialize<'a>>(name: &'static str, raw: &'a RawValue) -> Result<T, TemplateError> {
+    serde_json::from_str(raw.get()).map_err(|error| invalid(name, &error.to_string()))
+}
+
+fn optional<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Option<T>, TemplateError> {
+    raw.map(|raw| member(name, raw)).transpose()
+}
+
+fn parse_bits(text: &str) -> Result<u32, TemplateError> {
     let mut bytes = [0; 4];
-    hex::decode_to_slice(text, &mut bytes).ok()?;
-    Some(u32::from_be_bytes(bytes))
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| invalid("bits", "not 8 hexadecimal digits"))?;
+    Ok(u32::from_be_bytes(bytes))
 }
 
 fn parse_transactions(raw: &[RawTx]) -> Result<Vec<TemplateTx>, TemplateError> {

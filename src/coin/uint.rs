@@ -1,6 +1,9 @@
 //! 256-bit unsigned integers: just what targets and work need. Never wraps silently: what can overflow says so.
 
-use std::fmt;
+use std::{
+    fmt,
+    ops::{Shl, Shr},
+};
 
 /// A 256-bit unsigned integer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -73,26 +76,6 @@ impl U256 {
         if self.high == 0 { 128 - self.low.leading_zeros() } else { 256 - self.high.leading_zeros() }
     }
 
-    /// Shifted towards the most significant end; bits beyond the 256th are lost.
-    pub fn shl(self, by: u32) -> U256 {
-        match by {
-            0 => self,
-            1..128 => U256 { high: self.high << by | self.low >> (128 - by), low: self.low << by },
-            128..256 => U256 { high: self.low << (by - 128), low: 0 },
-            _ => U256::ZERO,
-        }
-    }
-
-    /// Shifted towards the least significant end.
-    pub fn shr(self, by: u32) -> U256 {
-        match by {
-            0 => self,
-            1..128 => U256 { high: self.high >> by, low: self.low >> by | self.high << (128 - by) },
-            128..256 => U256 { high: 0, low: self.high >> (by - 128) },
-            _ => U256::ZERO,
-        }
-    }
-
     /// The sum, unless it is above [`U256::MAX`].
     pub fn checked_add(self, other: U256) -> Option<U256> {
         let (low, carry) = self.low.overflowing_add(other.low);
@@ -139,9 +122,9 @@ impl U256 {
         let (mut remainder, mut quotient) = (self, U256::ZERO);
         let mut shift = self.bits().saturating_sub(divisor.bits());
         loop {
-            if let Some(less) = remainder.checked_sub(divisor.shl(shift)) {
+            if let Some(less) = remainder.checked_sub(divisor << shift) {
                 remainder = less;
-                quotient = quotient.checked_add(U256::ONE.shl(shift)).expect("each bit of a quotient is set once");
+                quotient = quotient.checked_add(U256::ONE << shift).expect("each bit of a quotient is set once");
             }
             if shift == 0 {
                 return Some(quotient);
@@ -161,6 +144,34 @@ impl U256 {
     }
 }
 
+/// Towards the most significant end; bits beyond the 256th are lost.
+impl Shl<u32> for U256 {
+    type Output = U256;
+
+    fn shl(self, by: u32) -> U256 {
+        match by {
+            0 => self,
+            1..128 => U256 { high: self.high << by | self.low >> (128 - by), low: self.low << by },
+            128..256 => U256 { high: self.low << (by - 128), low: 0 },
+            _ => U256::ZERO,
+        }
+    }
+}
+
+/// Towards the least significant end.
+impl Shr<u32> for U256 {
+    type Output = U256;
+
+    fn shr(self, by: u32) -> U256 {
+        match by {
+            0 => self,
+            1..128 => U256 { high: self.high >> by, low: self.low >> by | self.high << (128 - by) },
+            128..256 => U256 { high: 0, low: self.high >> (by - 128) },
+            _ => U256::ZERO,
+        }
+    }
+}
+
 impl fmt::Debug for U256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:032x}{:032x}", self.high, self.low)
@@ -173,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_u256() -> impl Strategy<Value = U256> {
-        (any::<u128>(), any::<u128>(), 0..=256u32).prop_map(|(high, low, by)| U256 { high, low }.shr(by))
+        (any::<u128>(), any::<u128>(), 0..=256u32).prop_map(|(high, low, by)| U256 { high, low } >> by)
     }
 
     #[test]
@@ -209,9 +220,9 @@ mod tests {
 
         #[test]
         fn shifting_multiplies_and_divides_by_powers_of_two(a in any_u256(), by in 0..64u32) {
-            prop_assert_eq!(a.shr(by), a.div_u64(1 << by));
+            prop_assert_eq!(a >> by, a.div_u64(1 << by));
             if let Some(product) = a.mul_u64(1 << by) {
-                prop_assert_eq!(a.shl(by), product);
+                prop_assert_eq!(a << by, product);
             }
         }
 
