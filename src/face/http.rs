@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::wire::http::{HttpRequest, response};
-use crate::wire::jsonrpc::{self, Incoming, RpcError};
+use crate::wire::jsonrpc;
 
 use super::{Site, methods, metrics, page};
 
@@ -76,35 +76,6 @@ fn health(site: &Site) -> Answer {
 }
 
 fn rpc(site: &mut Site, body: &[u8]) -> Answer {
-    match jsonrpc::parse(body) {
-        Err(error) => Answer { status: 500, content_type: JSON, body: jsonrpc::unreadable(&error) },
-        Ok(Incoming::Single(call)) => {
-            let result = methods::call(site, &call.method, call.params.clone());
-            let status = result.as_ref().map_or_else(http_status, |_| 200);
-            let body = jsonrpc::response(&call, result);
-            let status = if body.is_empty() { 204 } else { status };
-            Answer { status, content_type: JSON, body }
-        }
-        Ok(Incoming::Batch(calls)) => {
-            let answers = calls.into_iter().map(|call| match call {
-                Ok(call) => {
-                    let result = methods::call(site, &call.method, call.params.clone());
-                    jsonrpc::response(&call, result)
-                }
-                Err(error) => jsonrpc::unreadable(&error),
-            });
-            let answers: Vec<Vec<u8>> = answers.filter(|answer| !answer.is_empty()).collect();
-            let status = if answers.is_empty() { 204 } else { 200 };
-            Answer { status, content_type: JSON, body: jsonrpc::join(&answers) }
-        }
-    }
-}
-
-/// As bitcoind does: 500 for an error, 404 for an unknown method, and 401 so that clients ask for a token.
-fn http_status(error: &RpcError) -> u16 {
-    match error.code {
-        methods::NOT_AUTHORISED => 401,
-        methods::UNKNOWN_METHOD => 404,
-        _ => 500,
-    }
+    let served = jsonrpc::serve(body, |call| methods::call(site, &call.method, call.params.clone()));
+    Answer { status: served.status, content_type: JSON, body: served.body }
 }

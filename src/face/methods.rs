@@ -5,15 +5,11 @@ use serde_json::{Value, json};
 use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
 use crate::coin::address;
 use crate::pool::record::Term;
-use crate::wire::jsonrpc::RpcError;
+use crate::wire::jsonrpc::{METHOD_NOT_FOUND, NOT_AUTHORISED, RpcError};
 
 use super::params::{Params, invalid};
 use super::{Site, views};
 
-/// No such method.
-pub const UNKNOWN_METHOD: i64 = -32601;
-/// The admin token is missing or wrong.
-pub const NOT_AUTHORISED: i64 = -32001;
 /// No such address or block.
 pub const NOT_FOUND: i64 = -8;
 /// The change is in force but could not be written.
@@ -44,14 +40,38 @@ macro_rules! method {
 /// Every method. Each takes `pool` and `chain` by name where several run.
 pub static METHODS: &[Method] = &[
     method!("getinfo", "", false, get_info, "The daemon, its pools, their nodes and the ledger's size."),
-    method!("getpayoutinfo", "", false, get_payout_info, "The terms, what the next block would pay, and every contribution."),
-    method!("getminerstats", "[address]", false, get_miner_stats, "One miner with its workers and payouts, or all miners."),
+    method!(
+        "getpayoutinfo",
+        "",
+        false,
+        get_payout_info,
+        "The terms, what the next block would pay, and every contribution."
+    ),
+    method!(
+        "getminerstats",
+        "[address]",
+        false,
+        get_miner_stats,
+        "One miner with its workers and payouts, or all miners."
+    ),
     method!("getblocks", "[count]", false, get_blocks, "Found blocks, newest first, with status, effort and outputs."),
     method!("getbalances", "", false, get_balances, "What is owed to whom, and the conservation check with its terms."),
-    method!("validateaddress", "address", false, validate_address, "Whether an address can be paid, its type and script; or why not."),
+    method!(
+        "validateaddress",
+        "address",
+        false,
+        validate_address,
+        "Whether an address can be paid, its type and script; or why not."
+    ),
     method!("listpools", "", false, list_pools, "The pools and their chains."),
     method!("setpoolfee", "percent", true, set_pool_fee, "Changes the pool's fee from the next job on."),
-    method!("setpooladdress", "address", true, set_pool_address, "Changes the pool's own address from the next job on."),
+    method!(
+        "setpooladdress",
+        "address",
+        true,
+        set_pool_address,
+        "Changes the pool's own address from the next job on."
+    ),
     method!("setminpayout", "amount", true, set_min_payout, "Changes the minimum payout from the next job on."),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
@@ -61,7 +81,7 @@ pub static METHODS: &[Method] = &[
 /// Runs one call.
 pub fn call(site: &mut Site, method: &str, params: Value) -> Result<Value, RpcError> {
     let Some(entry) = METHODS.iter().find(|entry| entry.name == method) else {
-        return Err(error(UNKNOWN_METHOD, format!("no such method: {method}; see help")));
+        return Err(error(METHOD_NOT_FOUND, format!("no such method: {method}; see help")));
     };
     if entry.admin && !site.is_admin {
         return Err(error(NOT_AUTHORISED, format!("{method} needs the header \"Authorization: Bearer TOKEN\"")));
@@ -87,7 +107,8 @@ fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcErro
     let pool = &site.pools[pool];
     let Some(text) = text else { return Ok(views::all_miners(pool, site.now)) };
     let spec = &pool.chains()[chain].spec;
-    let address = address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
+    let address =
+        address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
     views::miner(pool, &address.script, site.now).ok_or_else(|| error(NOT_FOUND, format!("{text} has not mined here")))
 }
 
@@ -153,7 +174,8 @@ fn set_pool_address(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let text = params.text(0, "address")?;
     params.finish(1)?;
     let spec = &site.pools[pool].chains()[chain].spec;
-    let address = address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
+    let address =
+        address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
     set_term(site, pool, chain, Term::PoolScript(address.script.as_bytes().to_vec()));
     Ok(json!({ "pool_address": views::address_text(&site.pools[pool].chains()[chain], &address.script) }))
 }
@@ -184,7 +206,7 @@ fn help(_site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
         None => Ok(METHODS.iter().map(line).collect::<Vec<String>>().join("\n").into()),
         Some(name) => match METHODS.iter().find(|method| method.name == name) {
             Some(method) => Ok(line(method).into()),
-            None => Err(error(UNKNOWN_METHOD, format!("no such method: {name}"))),
+            None => Err(error(METHOD_NOT_FOUND, format!("no such method: {name}"))),
         },
     }
 }
@@ -228,5 +250,5 @@ fn named(params: &mut Params, name: &str) -> Result<Option<String>, RpcError> {
 }
 
 fn error(code: i64, message: String) -> RpcError {
-    RpcError { code, message, data: None }
+    RpcError::new(code, message)
 }

@@ -77,8 +77,7 @@ pub fn text(site: &Site) -> String {
     for pool in site.pools.iter() {
         let name = pool.spec().name.as_str();
         let counts = pool.counts();
-        for (outcome, count) in
-            [("accepted", counts.accepted), ("rejected", counts.rejected), ("stale", counts.stale)]
+        for (outcome, count) in [("accepted", counts.accepted), ("rejected", counts.rejected), ("stale", counts.stale)]
         {
             shares.line(&mut out, &[("pool", name), ("outcome", outcome)], count as f64);
         }
@@ -113,7 +112,8 @@ impl Family<'_> {
         out.push_str(self.name);
         if !labels.is_empty() {
             let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+            let labels: Vec<String> =
+                labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
             let _ = write!(out, "{{{}}}", labels.join(","));
         }
         let _ = writeln!(out, " {value}");

@@ -2,10 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::jsonrpc::RpcError;
-
-/// −32602: a parameter is missing or wrong; the text says which.
-pub const INVALID_PARAMS: i64 = -32602;
+use crate::wire::jsonrpc::{INVALID_PARAMS, RpcError};
 
 /// What a call was given.
 #[derive(Debug)]
@@ -79,7 +76,7 @@ impl Params {
 
 /// A −32602 error with its reason.
 pub fn invalid(reason: &str) -> RpcError {
-    RpcError { code: INVALID_PARAMS, message: reason.to_string(), data: None }
+    RpcError::new(INVALID_PARAMS, reason)
 }
 
 #[cfg(test)]
@@ -105,6 +102,9 @@ mod tests {
         assert_eq!(message(params.text(0, "address").unwrap_err()), "address is missing");
         assert_eq!(message(params.optional_count(1, "count").unwrap_err()), "count must be a whole number from 0");
         assert_eq!(message(params.finish(2).unwrap_err()), "there is no parameter typo");
-        assert_eq!(message(Params::read(json!([1, 2])).unwrap().finish(1).unwrap_err()), "at most 1 parameters are expected");
+        assert_eq!(
+            message(Params::read(json!([1, 2])).unwrap().finish(1).unwrap_err()),
+            "at most 1 parameters are expected"
+        );
     }
 }

@@ -53,7 +53,9 @@ pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
 pub fn miners(payouts: &Value) -> String {
     let next = array(&payouts["next_payouts"]);
     let amount = |address: &Value| {
-        next.iter().find(|payout| payout["address"] == *address).map_or("-".to_string(), |payout| text(&payout["amount"]))
+        next.iter()
+            .find(|payout| payout["address"] == *address)
+            .map_or("-".to_string(), |payout| text(&payout["amount"]))
     };
     let mut sorted: Vec<&Value> = array(&payouts["miners"]).iter().collect();
     let percent = |miner: &Value| miner["contribution_percent"].as_f64().unwrap_or(0.0);

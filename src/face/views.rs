@@ -189,9 +189,9 @@ fn pool_info(pool: &Pool, now: Now) -> Value {
     let chain = &pool.chains()[0];
     let job = pool.current_job();
     let chains: Vec<Value> = pool.chains().iter().map(|chain| chain_info(chain, now)).collect();
-    let network = job.map(|job| job.template.target).map(|target| {
-        crate::coin::difficulty::Difficulty::of_target(target, chain.spec.coin.algorithm).as_f64()
-    });
+    let network = job
+        .map(|job| job.template.target)
+        .map(|target| crate::coin::difficulty::Difficulty::of_target(target, chain.spec.coin.algorithm).as_f64());
     json!({
         "name": pool.spec().name,
         "coin": chain.spec.coin.name,
@@ -274,10 +274,8 @@ fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
     let address = |miner| pool.miners().script(miner).map(|script| address_text(chain, script));
     let mut paid: Vec<_> = found.parts.iter().filter(|part| part.paid > 0).collect();
     paid.sort_by_key(|part| std::cmp::Reverse(part.paid));
-    let mut outputs: Vec<Value> = paid
-        .iter()
-        .map(|part| json!({ "address": address(part.miner), "amount": format_amount(part.paid) }))
-        .collect();
+    let mut outputs: Vec<Value> =
+        paid.iter().map(|part| json!({ "address": address(part.miner), "amount": format_amount(part.paid) })).collect();
     if found.pool_amount > 0 {
         let script = Script::from_bytes(found.pool_script.clone());
         outputs.push(json!({

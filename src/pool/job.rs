@@ -14,8 +14,8 @@ use crate::coin::template::Template;
 use crate::wire::stratum::{NotifyParts, notify};
 
 use super::spec::ChainSpec;
-use super::split::{Claim, Imbalance, Split, split};
 use super::spec::Terms;
+use super::split::{Claim, Imbalance, Split, split};
 
 /// Fingerprints of accepted shares. The hasher has no random key: nothing depends on the order, and a rig
 /// can only make collisions with its own shares.

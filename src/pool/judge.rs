@@ -127,8 +127,7 @@ pub fn judge(
     let coinbase = job.coinbase.txid(submission.extranonce1, submission.extranonce2);
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
-    let header =
-        block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
+    let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
     let pow = algorithm.pow_hash(&header);
 
     let newest = template.curtime.max(job.ntime).saturating_add(elapsed_s).saturating_add(NTIME_AHEAD);

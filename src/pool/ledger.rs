@@ -167,9 +167,9 @@ impl Ledger {
         if totals != self.totals {
             return differs(&format!("blocks give {totals:?}, the running totals are {:?}", self.totals));
         }
-        if let Some((miner, _)) = self.accounts.iter().find(|(miner, account)| {
-            accounts.get(*miner).copied().unwrap_or_default() != **account
-        }) {
+        if let Some((miner, _)) =
+            self.accounts.iter().find(|(miner, account)| accounts.get(*miner).copied().unwrap_or_default() != **account)
+        {
             return differs(&format!("the account of miner {miner} is not the sum of its parts"));
         }
         if totals.value as i128 != totals.paid as i128 + totals.owed + totals.fees as i128 {

@@ -9,7 +9,9 @@ use crate::base::limits::WORKERS_PER_SESSION;
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::{Difficulty, Target};
-use crate::wire::stratum::{self, Configure, ErrorCode, Message, Request, Submit};
+use crate::coin::uint::U256;
+use crate::wire::http;
+use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request, Submit};
 
 use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
@@ -20,6 +22,8 @@ use super::{Output, Pool, address_of};
 
 /// Lines that can't be read before the connection is closed.
 const GARBAGE_LINES: u32 = 8;
+/// The answer to `client.get_version`.
+const VERSION: &str = concat!("edgepool/", env!("CARGO_PKG_VERSION"));
 
 impl Pool {
     /// A miner has connected.
@@ -35,23 +39,27 @@ impl Pool {
         if !session.has_spoken && !bytes.is_empty() {
             session.has_spoken = true;
             if let Some(foreign) = stratum::foreign_protocol(bytes) {
-                let goodbye = foreign.goodbye();
-                if !goodbye.is_empty() {
-                    self.send(key, goodbye.to_vec());
+                if foreign == Foreign::Http {
+                    let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
+                    self.send(key, http::response(400, "text/plain", body, false, &[]));
                 }
                 return self.close(key, "speaks another protocol", now);
             }
         }
         session.lines.push(bytes);
         while let Some(session) = self.sessions.get_mut(key) {
-            match session.lines.next() {
+            let message = match session.lines.next() {
                 None => return,
-                Some(Ok(line)) => self.handle_line(key, &line, now),
+                Some(Ok(line)) => stratum::parse(line),
                 Some(Err(_)) => {
                     let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
                     self.send(key, reply);
-                    self.close(key, "sent a line that is too long", now);
+                    return self.close(key, "sent a line that is too long", now);
                 }
+            };
+            match message {
+                Ok(message) => self.handle_message(key, message, now),
+                Err(refused) => self.handle_garbage(key, &refused, now),
             }
         }
     }
@@ -130,19 +138,17 @@ impl Pool {
         }
     }
 
-    fn handle_line(&mut self, key: Key, line: &[u8], now: Now) {
-        let Message { id, request } = match stratum::parse(line) {
-            Ok(message) => message,
-            Err(refused) => {
-                self.send(key, stratum::reply_error(&refused.id, refused.code, &refused.reason));
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.garbage += 1;
-                if session.garbage >= GARBAGE_LINES {
-                    self.close(key, "sent too many lines that can't be read", now);
-                }
-                return;
-            }
-        };
+    fn handle_garbage(&mut self, key: Key, refused: &Refused, now: Now) {
+        self.send(key, stratum::reply_error(&refused.id, refused.code, &refused.reason));
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.garbage += 1;
+        if session.garbage >= GARBAGE_LINES {
+            self.close(key, "sent too many lines that can't be read", now);
+        }
+    }
+
+    fn handle_message(&mut self, key: Key, message: Message, now: Now) {
+        let Message { id, request } = message;
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
             Request::Subscribe { agent, .. } => self.subscribe(key, &id, agent.unwrap_or_default()),
@@ -156,14 +162,14 @@ impl Pool {
             }
             Request::SuggestTarget(target) => {
                 let algorithm = self.spec.chains[0].coin.algorithm;
-                let target = Target::from_be_bytes(target);
+                let target = Target::new(U256::from_le_bytes(&target));
                 self.suggest(key, target.map(|target| Difficulty::of_target(target, algorithm)), now);
                 stratum::reply_true(&id)
             }
-            Request::ExtranonceSubscribe | Request::MultiVersion | Request::Capabilities => {
-                stratum::reply_true(&id)
-            }
+            Request::ExtranonceSubscribe | Request::MultiVersion | Request::Capabilities => stratum::reply_true(&id),
             Request::Ping => stratum::reply_result(&id, &serde_json::Value::from("pong")),
+            Request::GetVersion => stratum::reply_result(&id, &serde_json::Value::from(VERSION)),
+            Request::Reply => return,
             Request::GetTransactions => stratum::reply_result(&id, &serde_json::Value::Array(Vec::new())),
             Request::Unknown(method) => {
                 let reason = format!("Unknown method {method}");
@@ -184,16 +190,16 @@ impl Pool {
 
     fn configure(&mut self, key: Key, id: &serde_json::Value, wanted: &Configure, now: Now) -> Vec<u8> {
         let allowed = self.spec.chains[0].coin.version_rolling_mask;
-        if let Some(Some(difficulty)) = wanted.minimum_difficulty.map(Difficulty::from_f64)
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            session.vardiff.suggest(difficulty, true, &self.spec.vardiff, now.mono_ms);
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        let minimum = wanted.minimum_difficulty.and_then(Difficulty::from_f64);
+        if let Some(minimum) = minimum {
+            session.vardiff.suggest(minimum, true, &self.spec.vardiff, now.mono_ms);
         }
-        let mask = wanted.version_rolling.map(|mask| mask & allowed).filter(|mask| *mask != 0);
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.version_mask = mask.unwrap_or(session.version_mask);
-        }
-        stratum::configure_reply(id, wanted, mask)
+        let version_mask = wanted.version_rolling.map(|mask| mask & allowed).filter(|mask| *mask != 0);
+        session.version_mask = version_mask.unwrap_or(session.version_mask);
+        // The extranonce never changes while a rig is connected, so nothing is promised about it.
+        let granted = Granted { version_mask, minimum_difficulty: minimum.is_some(), subscribe_extranonce: false };
+        stratum::configure_reply(id, wanted, &granted)
     }
 
     fn suggest(&mut self, key: Key, wanted: Option<Difficulty>, now: Now) {
@@ -287,12 +293,12 @@ impl Pool {
         if session.authorised(&submit.username).is_none() {
             return refuse(Reject::Unauthorised);
         }
-        let found = JobId::parse(&submit.job_id)
-            .and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
+        let found =
+            JobId::parse(&submit.job_id).and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
         let Some((id, job, difficulty)) = found else { return refuse(Reject::JobNotFound) };
         let submission = Submission {
             extranonce1: &session.extranonce1,
-            extranonce2: &submit.extranonce2,
+            extranonce2: submit.extranonce2.as_slice(),
             ntime: submit.ntime,
             nonce: submit.nonce,
             version_bits: submit.version_bits,

@@ -30,7 +30,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
-use core::net::SocketAddr;
 
 use crate::base::Hash32;
 use crate::base::limits::UNAUTHORISED_MS;
@@ -380,8 +379,7 @@ impl Pool {
                 continue;
             };
             log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
-            let block =
-                PendingBlock { height, bytes: bytes.into(), submitted: false, refused_by: BTreeMap::new() };
+            let block = PendingBlock { height, bytes: bytes.into(), submitted: false, refused_by: BTreeMap::new() };
             self.chains[index].pending.insert(hash, block);
             self.chains[index].submit(&hash, now);
         }
@@ -398,9 +396,7 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
-            } else if session.is_mining()
-                && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some()
-            {
+            } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);
             }
         }

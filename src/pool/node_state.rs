@@ -36,8 +36,8 @@ impl NodeState {
             LinkError::Rpc { code: -9, .. } => NodeState::NoPeers,
             LinkError::Rpc { code: -10, .. } => NodeState::Syncing,
             LinkError::Rpc { code: -28, .. } => NodeState::WarmingUp,
-            LinkError::Unreachable(_) | LinkError::Closed | LinkError::Timeout => NodeState::Unreachable,
-            LinkError::Rpc { .. } | LinkError::Http(..) | LinkError::TooLarge | LinkError::Malformed(_) => {
+            LinkError::Unreachable(_) | LinkError::Closed(_) | LinkError::Timeout => NodeState::Unreachable,
+            LinkError::Rpc { .. } | LinkError::Http { .. } | LinkError::TooLarge | LinkError::Malformed(_) => {
                 NodeState::Failing
             }
         }

@@ -122,12 +122,8 @@ mod tests {
 
     #[test]
     fn each_share_is_judged_by_the_difficulty_that_its_job_was_sent_with() {
-        let spec = VardiffSpec {
-            start: Difficulty::ONE,
-            min: Difficulty::ONE,
-            max: Difficulty::ONE,
-            target_share_ms: 15_000,
-        };
+        let spec =
+            VardiffSpec { start: Difficulty::ONE, min: Difficulty::ONE, max: Difficulty::ONE, target_share_ms: 15_000 };
         let now = Now { mono_ms: 0, wall_ms: 0 };
         let mut session = Session::new("127.0.0.1:1".parse().unwrap(), 7, &spec, now);
         let difficulty = |units| Difficulty::from_units(units).unwrap();

@@ -106,7 +106,9 @@ impl Submissions {
         let hash = self.asked.take()?;
         let submission = self.blocks.iter_mut().find(|submission| submission.hash == hash)?;
         let said = match answer {
-            Ok(result) => serde_json::from_str::<Option<String>>(result.get()).unwrap_or_else(|_| Some(result.to_string())),
+            Ok(result) => {
+                serde_json::from_str::<Option<String>>(result.get()).unwrap_or_else(|_| Some(result.to_string()))
+            }
             Err(LinkError::Rpc { code: -22, message }) => {
                 self.remove(&hash);
                 return Some((hash, BlockVerdict::Rejected(message)));

@@ -83,8 +83,7 @@ enum Tag {
 }
 
 impl Tag {
-    const ALL: [Tag; 7] =
-        [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
+    const ALL: [Tag; 7] = [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
 
     fn method(self) -> &'static str {
         match self {
@@ -128,7 +127,7 @@ impl Upstream {
     /// A node that is about to be asked for its first template.
     pub fn new(spec: NodeSpec, coin: &'static Coin, network: &'static Network, seed: u64, now: Now) -> Upstream {
         let mut rng = Rng::new(seed);
-        let mut link = || NodeLink::new(&spec.authority, &spec.path, rng.next_u64());
+        let mut link = || NodeLink::new(spec.authority.clone(), spec.path.clone(), rng.next_u64());
         let (calls, long_poll) = (link(), link());
         Upstream {
             coin,
@@ -333,15 +332,15 @@ impl Upstream {
     }
 
     fn call(&mut self, tag: Tag, params: String, now: Now) {
-        self.outstanding[tag as usize] = true;
-        match tag {
-            Tag::LongPoll => self.long_poll.call(tag as u32, tag.method(), params, LONG_POLL_TIMEOUT_MS, now),
+        let (number, method) = (tag as u32, tag.method());
+        let taken = match tag {
+            Tag::LongPoll => self.long_poll.call(number, method, params, LONG_POLL_TIMEOUT_MS, now),
             // A block goes ahead of whatever else waits.
-            Tag::Submit | Tag::Check => {
-                self.calls.call_first(tag as u32, tag.method(), params, CALL_TIMEOUT_MS, now);
-            }
-            _ => self.calls.call(tag as u32, tag.method(), params, CALL_TIMEOUT_MS, now),
-        }
+            Tag::Submit | Tag::Check => self.calls.call_first(number, method, params, CALL_TIMEOUT_MS, now),
+            _ => self.calls.call(number, method, params, CALL_TIMEOUT_MS, now),
+        };
+        taken.expect("of each kind one call is outstanding at most, far fewer than the queue holds");
+        self.outstanding[tag as usize] = true;
     }
 
     fn template_request(&self, long_poll_id: Option<&str>) -> String {
