@@ -66,3 +66,8 @@ pub const CHAINS: usize = 8;
 pub const NODES: usize = 8;
 /// Addresses that the window may be configured for.
 pub const MINERS: usize = 65_536;
+
+/// Smallest map of the ledger, in MiB.
+pub const MAP_MIB_MIN: usize = 1;
+/// Largest map of the ledger, in MiB: addresses are scarce in a 32-bit process.
+pub const MAP_MIB_MAX: usize = if cfg!(target_pointer_width = "32") { 512 } else { 1 << 20 };

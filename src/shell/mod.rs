@@ -1,2 +1,4 @@
-//! The shell: everything that touches the world. Sockets, clock, disk, signals, arguments and chance live
-//! here and nowhere else; what they mean is the core's.
+//! The shell: everything of edgepool that touches the world. Disk, sockets, clock, chance and the
+//! command line are here, in thin wrappers around the pure floors below; no rule of the pool is.
+
+pub mod store;
