@@ -1,5 +1,7 @@
 //! Every bound in one place, so that they can be seen together and related to each other.
 
+use std::ops::RangeInclusive;
+
 /// Longest stratum line that is read, in bytes without the newline. ckpool's limit is the same; the
 /// longest honest line (a submit with a 127-character username) is below 400.
 pub const STRATUM_LINE: usize = 1_024;
@@ -67,7 +69,21 @@ pub const NODES: usize = 8;
 /// Addresses that the window may be configured for.
 pub const MINERS: usize = 65_536;
 
-/// Smallest map of the ledger, in MiB.
-pub const MAP_MIB_MIN: usize = 1;
+/// Longest name of a pool or chain, in bytes.
+pub const NAME: usize = 32;
+/// Addresses that one port may listen on.
+pub const LISTENERS: usize = 8;
+/// Stratum connections that may be configured for one pool.
+pub const CONNECTIONS: usize = 65_536;
+/// Silence after which a miner may be dropped, in seconds.
+pub const IDLE_TIMEOUT_S: RangeInclusive<u64> = 30..=86_400;
+/// Time between two shares of a miner that vardiff may aim for, in seconds.
+pub const TARGET_SHARE_S: RangeInclusive<u64> = 1..=600;
+/// Lengths of the contribution window, in hours.
+pub const WINDOW_HOURS: RangeInclusive<u64> = 1..=744;
+/// Intervals between commits, in milliseconds: an acknowledgement waits for one.
+pub const COMMIT_MS: RangeInclusive<u64> = 0..=5_000;
+/// Smallest map of the ledger that may be configured, in MiB: a few found blocks fit.
+pub const MAP_MIB_MIN: usize = 16;
 /// Largest map of the ledger, in MiB: addresses are scarce in a 32-bit process.
 pub const MAP_MIB_MAX: usize = if cfg!(target_pointer_width = "32") { 512 } else { 1 << 20 };

@@ -94,7 +94,7 @@ pub enum StoreError {
 impl Store {
     /// Opens the ledger below `data_dir`, making it on first start (directories with mode 0700), for
     /// `pools`, which [`Store::load`] and [`Store::commit`] name by their place in that list. It may grow
-    /// to `map_mib`, which is kept within [`limits::MAP_MIB_MIN`] and [`limits::MAP_MIB_MAX`].
+    /// to `map_mib`, which is bounded by [`limits::MAP_MIB_MAX`].
     pub fn open(data_dir: &Path, map_mib: usize, pools: &[&str]) -> Result<Store, StoreError> {
         let directory = data_dir.join("ledger");
         DirBuilder::new()
@@ -106,7 +106,7 @@ impl Store {
             _lock: lock(&directory)?,
             directory,
             // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
-            map_bytes: map_mib.clamp(limits::MAP_MIB_MIN, limits::MAP_MIB_MAX) << 20,
+            map_bytes: map_mib.clamp(1, limits::MAP_MIB_MAX) << 20,
             pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
             environment: RefCell::new(None),
         };

@@ -1,0 +1,358 @@
+//! The configuration: one JSON file, read strictly into values that need no more checking. It opens no
+//! socket and no file but itself; secrets are only noted here, and read by [`crate::shell::secrets`].
+
+pub mod check;
+mod json;
+mod node;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::base::amount::{self, AmountError};
+use crate::base::limits;
+use crate::base::time::{HOUR, SECOND};
+use crate::coin::address;
+use crate::coin::difficulty::Difficulty;
+use crate::coin::params::{COINS, Coin, Network, coin};
+use crate::pool::spec::{ChainSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use crate::shell::nearest::nearest;
+use crate::shell::secrets::Secret;
+use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
+
+/// Where the configuration is when the command line doesn't say.
+pub const DEFAULT_PATH: &str = "/etc/edgepool/edgepool.json";
+
+/// Every default, as it would stand in the file.
+mod default {
+    pub const DATA_DIR: &str = "/var/lib/edgepool";
+    pub const RPC_LISTEN: &str = "0.0.0.0:8080";
+    pub const ADMIN_TOKEN: &str = "admin.token";
+    pub const COMMIT_MS: u64 = 250;
+    pub const MAP_MIB: usize = 512;
+    pub const NETWORK: &str = "mainnet";
+    pub const STRATUM_LISTEN: &str = "0.0.0.0:3333";
+    pub const CONNECTIONS: usize = 4_096;
+    pub const IDLE_TIMEOUT_S: u64 = 600;
+    pub const EXTRANONCE2: usize = 4;
+    pub const DIFFICULTY_START: f64 = 64.0;
+    pub const DIFFICULTY_MIN: f64 = 0.0001;
+    pub const DIFFICULTY_MAX: f64 = 1e9;
+    pub const TARGET_SHARE_S: u64 = 15;
+    pub const FEE_PERCENT: &str = "1.0";
+    pub const MIN_PAYOUT: &str = "0.001";
+    pub const MAX_OUTPUTS: usize = 10;
+    pub const WINDOW_HOURS: u64 = 24;
+    pub const MAX_MINERS: usize = 1_024;
+    pub const COINBASE_TAG: &str = "/edgepool/";
+}
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the ledger is.
+    pub data_dir: PathBuf,
+    /// Where JSON-RPC, metrics and the status page are served.
+    pub rpc_listen: Vec<SocketAddr>,
+    /// The file of the token that admits to what changes anything.
+    pub admin_token_file: PathBuf,
+    /// Milliseconds between commits of the ledger.
+    pub commit_ms: u64,
+    /// Largest size of the ledger, in MiB.
+    pub map_mib: usize,
+    /// At least one pool; their names differ.
+    pub pools: Vec<PoolConfig>,
+}
+
+/// One pool, and what its core must not know.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// What the pool does.
+    pub spec: PoolSpec,
+    /// Where its miners connect.
+    pub listen: Vec<SocketAddr>,
+    /// How to log in at each node: by chain, then by node, as in `spec.chains`.
+    pub secrets: Vec<Vec<Secret>>,
+}
+
+/// Everything that is wrong with a configuration, in the order of the reading.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Reads the file at `path`.
+pub fn read(path: &Path) -> Result<Config, ConfigErrors> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        ConfigErrors(vec![format!("{}: can't be read: {error}; name another file with --config", path.display())])
+    })?;
+    parse(&text, &path.display().to_string())
+}
+
+/// Reads a configuration from its text; `file` is what messages call it.
+pub fn parse(text: &str, file: &str) -> Result<Config, ConfigErrors> {
+    let map = json::document(text).map_err(|what| ConfigErrors(vec![format!("{file}: {what}")]))?;
+    let mistakes = Mistakes::default();
+    let config = Object::new("", &map, &mistakes).read(config);
+    match (config, mistakes.into_inner()) {
+        (Some(config), list) if list.is_empty() => Ok(config),
+        (_, list) => Err(ConfigErrors(list)),
+    }
+}
+
+fn config(root: &mut Object<'_>) -> Option<Config> {
+    let data_dir = root.or("data_dir", PathBuf::from(default::DATA_DIR), file);
+    let mut seen = Seen::default();
+    let rpc = root.section("rpc", |rpc| {
+        let listen = seen.listen(rpc, default::RPC_LISTEN);
+        let token = rpc.optional("admin_token_file", file);
+        Some((listen?, token?))
+    });
+    let ledger = root.section("ledger", |ledger| {
+        let commit_ms = ledger.or("commit_ms", default::COMMIT_MS, integer(limits::COMMIT_MS));
+        let map_mib = ledger.or("map_mib", default::MAP_MIB, size(limits::MAP_MIB_MIN..=limits::MAP_MIB_MAX));
+        Some((commit_ms?, map_mib?))
+    });
+    // Mistakes in the pools are worth telling also when the ledger's part has some.
+    let commit_ms = ledger.map_or(default::COMMIT_MS, |(commit_ms, _)| commit_ms);
+    let pools = root.list("pools", 1..=limits::POOLS, |object| pool(object, commit_ms, &mut seen));
+    let (data_dir, (rpc_listen, token), (commit_ms, map_mib)) = (data_dir?, rpc?, ledger?);
+    let admin_token_file = token.unwrap_or_else(|| data_dir.join(default::ADMIN_TOKEN));
+    Some(Config { data_dir, rpc_listen, admin_token_file, commit_ms, map_mib, pools: pools? })
+}
+
+fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<PoolConfig> {
+    let parent = chain(object, default::NETWORK, &mut seen.pools, |payout| {
+        let window = payout.or("window_hours", default::WINDOW_HOURS, integer(limits::WINDOW_HOURS));
+        let max_miners = payout.or("max_miners", default::MAX_MINERS, size(1..=limits::MINERS));
+        Some((window?, max_miners?))
+    });
+    let stratum = object.section("stratum", |stratum| {
+        let listen = seen.listen(stratum, default::STRATUM_LISTEN);
+        let max_connections = stratum.or("max_connections", default::CONNECTIONS, size(1..=limits::CONNECTIONS));
+        let idle_s = stratum.or("idle_timeout_s", default::IDLE_TIMEOUT_S, integer(limits::IDLE_TIMEOUT_S));
+        let extranonce2 = size(limits::EXTRANONCE2_MIN..=limits::EXTRANONCE2_MAX);
+        let extranonce2_len = stratum.or("extranonce2_size", default::EXTRANONCE2, extranonce2);
+        let idle_timeout_ms = idle_s? * SECOND;
+        let spec =
+            StratumSpec { max_connections: max_connections?, idle_timeout_ms, extranonce2_len: extranonce2_len? };
+        Some((listen?, spec))
+    });
+    let vardiff = object.section("vardiff", vardiff);
+    let network = parent.as_ref().map_or(default::NETWORK, |parent| parent.spec.network.name);
+    let mut chain_names: Vec<String> = parent.iter().map(|parent| parent.spec.name.clone()).collect();
+    let mut merged = false;
+    let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
+        merged = true;
+        chain(object, network, &mut chain_names, |_| Some(()))
+    });
+    if merged {
+        object.wrong("merge", "merged mining is not available in this version; take it out");
+    }
+    let (parent, (listen, stratum), vardiff) = (parent?, stratum?, vardiff?);
+    let (window_hours, max_miners) = parent.more;
+    let mut chains = vec![parent.spec];
+    let mut secrets = vec![parent.secrets];
+    for child in children? {
+        chains.push(child.spec);
+        secrets.push(child.secrets);
+    }
+    let window_ms = window_hours * HOUR;
+    let name = chains[0].name.clone();
+    let spec = PoolSpec { name, chains, stratum, vardiff, window_ms, max_miners, commit_ms };
+    Some(PoolConfig { spec, listen, secrets })
+}
+
+/// A chain as it was read, with what only some chains have.
+struct Chain<T> {
+    spec: ChainSpec,
+    secrets: Vec<Secret>,
+    more: T,
+}
+
+/// The keys that a pool and its merge-mined children have in common; `more` reads what else is in
+/// `payout`.
+fn chain<T>(
+    object: &mut Object<'_>,
+    default_network: &'static str,
+    names: &mut Vec<String>,
+    more: impl FnOnce(&mut Object<'_>) -> Option<T>,
+) -> Option<Chain<T>> {
+    let coin = object.required("coin", |value| {
+        let name = text(value)?;
+        coin(name).ok_or_else(|| unknown(name, "a coin of edgepool", COINS.iter().map(|coin| coin.name)))
+    });
+    let default_name = coin.map_or_else(String::new, |coin| coin.ticker.to_lowercase());
+    let name = object.or("name", default_name, name);
+    if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
+        if names.contains(name) {
+            object.wrong("name", format!("\"{name}\" is there twice; give each its own"));
+        }
+        names.push(name.clone());
+    }
+    let network_name = object.or("network", default_network, text);
+    let network = coin
+        .zip(network_name)
+        .and_then(|(coin, name)| network(coin, name).map_err(|what| object.wrong("network", what)).ok());
+    let nodes = object.list("nodes", 1..=limits::NODES, |object| node::node(object, network));
+    let payout = object.section("payout", |payout| {
+        let address = payout.required("address", |value| {
+            let text = text(value)?;
+            // Without its coin and network an address means nothing, and that mistake is told already.
+            let Some((coin, network)) = coin.zip(network) else { return Ok(None) };
+            address::parse(text, coin, network).map(Some).map_err(|error| error.to_string())
+        });
+        let fee_ppm = payout.or(
+            "fee_percent",
+            valid(amount::parse_percent(default::FEE_PERCENT)),
+            decimal(amount::parse_percent),
+        );
+        let min_payout =
+            payout.or("min_payout", valid(amount::parse_amount(default::MIN_PAYOUT)), decimal(amount::parse_amount));
+        let max_outputs = payout.or("max_outputs", default::MAX_OUTPUTS, size(2..=limits::COINBASE_OUTPUTS));
+        let tag = payout.or("coinbase_tag", default::COINBASE_TAG.into(), coinbase_tag);
+        let more = more(payout);
+        let terms = Terms {
+            pool_script: address??.script,
+            fee_ppm: fee_ppm?,
+            min_payout: min_payout?,
+            max_outputs: max_outputs? as u32,
+        };
+        Some((terms, tag?, more?))
+    });
+    let (nodes, secrets) = nodes?.into_iter().unzip();
+    let (terms, coinbase_tag, more) = payout?;
+    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag };
+    Some(Chain { spec, secrets, more })
+}
+
+fn vardiff(object: &mut Object<'_>) -> Option<VardiffSpec> {
+    let start = object.or("start", default::DIFFICULTY_START, number);
+    let min = object.or("min", default::DIFFICULTY_MIN, number);
+    let max = object.or("max", default::DIFFICULTY_MAX, number);
+    let share_s = object.or("target_share_s", default::TARGET_SHARE_S, integer(limits::TARGET_SHARE_S));
+    let exact = |key, value: Option<f64>| {
+        let difficulty = Difficulty::from_f64(value?);
+        if difficulty.is_none() {
+            object.wrong(key, "must be a difficulty above 0 that fits its range; 64 suits a small miner");
+        }
+        difficulty
+    };
+    let (start, min, max) = (exact("start", start), exact("min", min), exact("max", max));
+    let (start, min, max) = (start?, min?, max?);
+    if min > max {
+        object.wrong("min", format!("is {min}, above max, {max}; swap them"));
+    } else if start < min || start > max {
+        object.wrong("start", format!("is {start}; choose one between min, {min}, and max, {max}"));
+    }
+    Some(VardiffSpec { start, min, max, target_share_ms: share_s? * SECOND })
+}
+
+/// What must not come twice, as far as the reading has come.
+#[derive(Default)]
+struct Seen {
+    pools: Vec<String>,
+    sockets: Vec<(String, SocketAddr)>,
+}
+
+impl Seen {
+    /// Reads `listen`. Two listeners on one port would stop the second one from starting.
+    fn listen(&mut self, object: &mut Object<'_>, default: &str) -> Option<Vec<SocketAddr>> {
+        let list = object.or("listen", vec![valid(default.parse())], listeners)?;
+        for address in &list {
+            match self.sockets.iter().find(|(_, earlier)| collide(*earlier, *address)) {
+                Some((other, taken)) => {
+                    object.wrong("listen", format!("{address} is taken by {taken} of {other}; choose another port"));
+                }
+                None => self.sockets.push((object.path("listen"), *address)),
+            }
+        }
+        Some(list)
+    }
+}
+
+/// Whether one socket keeps the other from being bound. Port 0 is any free port, and an IPv6 wildcard
+/// takes the IPv4 addresses too.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    let (a, b) = (one.ip(), other.ip());
+    one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
+}
+
+fn file(value: &Value) -> Result<PathBuf, String> {
+    match text(value)? {
+        "" => Err("is empty; give a path".into()),
+        path => Ok(path.into()),
+    }
+}
+
+fn listeners(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    one_or_more(1..=limits::LISTENERS, |text| {
+        text.parse().map_err(|_| format!("\"{text}\" is not an IP address and port; write 0.0.0.0:3333 or [::]:3333"))
+    })(value)
+}
+
+/// A default that was read from the text that would be in the file.
+fn valid<T, E: fmt::Debug>(default: Result<T, E>) -> T {
+    default.expect("every default is valid, or not one configuration could be read")
+}
+
+fn name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    if name.is_empty() || name.len() > limits::NAME || !name.bytes().all(fits) {
+        return Err(format!("must be 1 to {} of a-z, 0-9, - and _", limits::NAME));
+    }
+    Ok(name.into())
+}
+
+fn network(coin: &'static Coin, name: &str) -> Result<&'static Network, String> {
+    let names = coin.networks.iter().map(|network| network.name);
+    let network = coin.network(name).ok_or_else(|| unknown(name, &format!("a network of {}", coin.name), names))?;
+    match network.mining_refused {
+        Some(reason) => Err(reason.into()),
+        None => Ok(network),
+    }
+}
+
+fn unknown<'a>(name: &str, what: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, candidates.clone()) {
+        Some(meant) => format!("\"{name}\" is not {what}; did you mean \"{meant}\"?"),
+        None => format!("\"{name}\" is not {what}; choose from {}", candidates.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    value.as_f64().ok_or_else(|| format!("must be a number without quotes, not {}", kind(value)))
+}
+
+/// An exact number, which JSON's own can't be trusted to stay.
+fn decimal<T>(parse: impl Fn(&str) -> Result<T, AmountError>) -> impl Fn(&Value) -> Result<T, String> {
+    move |value| match value {
+        Value::String(text) => parse(text).map_err(|error| format!("\"{text}\" {error}")),
+        Value::Number(number) => Err(format!("must be a decimal string; write \"{number}\" in quotes")),
+        other => Err(format!("must be a decimal string such as \"0.001\", not {}", kind(other))),
+    }
+}
+
+fn coinbase_tag(value: &Value) -> Result<Vec<u8>, String> {
+    let tag = text(value)?;
+    if tag.len() > limits::COINBASE_TAG {
+        return Err(format!("is {} bytes long; shorten it to {}", tag.len(), limits::COINBASE_TAG));
+    }
+    if !tag.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err("has characters that not every explorer shows; use printable ASCII".into());
+    }
+    Ok(tag.into())
+}
