@@ -179,6 +179,7 @@ mod tests {
         compact(0x2012_3456, Some(&format!("123456{}", "0".repeat(58))));
         compact(0xff12_3456, None);
         compact(0x2200_0001, Some(&format!("1{}", "0".repeat(62))));
+        compact(0x2100_ffff, Some(&format!("ffff{}", "0".repeat(60))));
         compact(0x2200_0100, None);
         compact(0x1d00_ffff, Some(&format!("ffff{}", "0".repeat(52))));
     }

@@ -2,7 +2,13 @@
 //! pool could not make a valid block of, and never trusts that the coinbase still fits: [`Template::fit`] sees to it.
 
 use super::{
-    block::HEADER, coinbase::COMMITMENT_TAG, difficulty::Target, encode::varint_len, merkle, params::Coin, uint::U256,
+    block::HEADER,
+    coinbase::COMMITMENT_TAG,
+    difficulty::Target,
+    encode::{decode_hex, varint_len},
+    merkle,
+    params::Coin,
+    uint::U256,
 };
 use crate::base::{Hash32, parse_hash};
 use serde::Deserialize;
@@ -195,7 +201,8 @@ impl Template {
         if raw.mweb.is_some() && !coin.mweb {
             return Err(invalid("mweb", "this coin has no extension block: check which node this is"));
         }
-        let mweb = optional::<&str>("mweb", raw.mweb)?.map(hex::decode).transpose();
+        let mweb = optional::<&str>("mweb", raw.mweb)?
+            .map(|text| decode_hex(text).ok_or_else(|| invalid("mweb", "not hexadecimal")));
         let mut template = Template {
             version: u32::try_from(version)
                 .ok()
@@ -210,7 +217,7 @@ impl Template {
             value: member("coinbasevalue", raw.coinbasevalue)?,
             transactions: parse_transactions(&member::<Vec<RawTx>>("transactions", raw.transactions)?)?,
             has_commitment: coin.segwit && has_rule("segwit"),
-            mweb: mweb.map_err(|error| invalid("mweb", &error.to_string()))?,
+            mweb: mweb.transpose()?,
             weight_limit: optional("weightlimit", raw.weightlimit)?,
             size_limit: optional("sizelimit", raw.sizelimit)?,
             sigop_limit: optional("sigoplimit", raw.sigoplimit)?,
@@ -300,7 +307,7 @@ fn parse_transactions(raw: &[RawTx]) -> Result<Vec<TemplateTx>, TemplateError> {
             return Err(invalid("depends"));
         }
         Ok(TemplateTx {
-            data: hex::decode(raw.data).ok().filter(|data| !data.is_empty()).ok_or(invalid("data"))?,
+            data: decode_hex(raw.data).filter(|data| !data.is_empty()).ok_or(invalid("data"))?,
             txid: parse_hash(raw.txid).ok_or(invalid("txid"))?,
             wtxid: parse_hash(raw.hash).ok_or(invalid("hash"))?,
             fee: raw.fee,
