@@ -30,7 +30,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
-
 use crate::base::Hash32;
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::rng::Rng;
@@ -53,7 +52,7 @@ use window::Window;
 use workers::{Counts, Rates, Workers};
 
 /// Names a node of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId {
     /// Index of the chain in its pool.
     pub chain: u8,
@@ -213,9 +212,9 @@ impl Pool {
         self.with_node(node, now, |upstream| upstream.handle_closed(link, reason, now));
     }
 
-    /// The credentials that a node's [`LinkAction::ReadCredentials`] asked for: `user:password`, or why there
-    /// are none.
-    pub fn handle_credentials(&mut self, node: NodeId, credentials: Result<String, String>, now: Now) {
+    /// What a node's [`LinkAction::ReadCredentials`] asked for: the value of its Authorization header, or why
+    /// there is none.
+    pub fn handle_credentials(&mut self, node: NodeId, credentials: Result<Option<String>, String>, now: Now) {
         self.with_node(node, now, |upstream| upstream.handle_credentials(credentials, now));
     }
 

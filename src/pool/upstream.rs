@@ -22,7 +22,7 @@ use super::submission::{Next, Submissions};
 pub use super::submission::BlockVerdict;
 
 /// The two connections to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkKind {
     /// Carries one `getblocktemplate` that the node answers when there is something new.
     LongPoll,
@@ -199,14 +199,14 @@ impl Upstream {
         self.proceed(now);
     }
 
-    /// The answer to [`LinkAction::ReadCredentials`]: the value of an Authorization header is made of
-    /// `user:password`.
-    pub fn handle_credentials(&mut self, credentials: Result<String, String>, now: Now) {
+    /// The answer to [`LinkAction::ReadCredentials`]: the value of the Authorization header, none where the
+    /// node asks for nothing, or why it can't be had.
+    pub fn handle_credentials(&mut self, credentials: Result<Option<String>, String>, now: Now) {
         match credentials {
             Ok(authorization) => {
                 self.has_credentials = true;
-                self.calls.set_authorization(Some(authorization.clone()));
-                self.long_poll.set_authorization(Some(authorization));
+                self.calls.set_authorization(authorization.clone());
+                self.long_poll.set_authorization(authorization);
             }
             Err(reason) => {
                 self.fail(NodeState::Unauthorised, reason, now);

@@ -13,7 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::base::slots::{Key, Slots};
 use crate::base::time::Now;
-use crate::face::LedgerSize;
+use crate::face::{LedgerSize, Site};
 use crate::pool::record::Batch;
 use crate::pool::{Output, Pool};
 
@@ -32,6 +32,8 @@ const SIGNALS: Token = Token(usize::MAX);
 const FIRST_PEER: usize = 1 << 10;
 /// A listener that could not accept (no file descriptors left) is tried again after this.
 const ACCEPT_AGAIN_MS: u64 = 1_000;
+/// Buffers read from one peer before the others have their turn.
+const READS_PER_TURN: usize = 4;
 /// On stop, what is still to be sent gets this long.
 const FAREWELL_MS: u64 = 500;
 
@@ -54,6 +56,7 @@ pub struct Daemon {
     signals: Signals,
     clock: Clock,
     store: Store,
+    ledger: LedgerSize,
     pools: Vec<Pool>,
     token: AdminToken,
     listeners: Vec<Listener>,
@@ -76,7 +79,7 @@ impl Daemon {
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let names: Vec<&str> = config.pools.iter().map(|pool| pool.spec.name.as_str()).collect();
         let store = Store::open(&config.data_dir, config.map_mib, &names)?;
-        let token = AdminToken::load_or_create(&config.admin_token_file)?;
+        let token = AdminToken::read_or_make(&config.admin_token_file).map_err(StartError::Token)?;
         let now = clock.now();
         let mut pools = Vec::with_capacity(config.pools.len());
         for (index, pool) in config.pools.iter().enumerate() {
@@ -91,6 +94,7 @@ impl Daemon {
             signals,
             clock,
             store,
+            ledger: LedgerSize::default(),
             pools,
             token,
             listeners: Vec::new(),
@@ -103,8 +107,9 @@ impl Daemon {
             stopping: false,
             buffer: vec![0; 64 * 1024].into_boxed_slice(),
         };
+        daemon.measure_ledger();
         for (pool, config) in config.pools.iter().enumerate() {
-            for address in &config.stratum_listen {
+            for address in &config.listen {
                 daemon.listen(*address, Port::Stratum { pool })?;
             }
         }
@@ -148,8 +153,7 @@ impl Daemon {
     }
 
     fn listen(&mut self, address: SocketAddr, port: Port) -> Result<(), StartError> {
-        let mut socket =
-            TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
+        let mut socket = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
         let token = Token(self.listeners.len());
         self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
         let what = match port {
@@ -231,16 +235,25 @@ impl Daemon {
         let outcome = self.store.commit(&batches).map_err(|error| error.to_string());
         // What follows is timed from when the disk was done.
         let now = self.clock.now();
-        let room = self.store.headroom();
         for index in due {
             let pool = &mut self.pools[index];
             match &outcome {
                 Ok(()) => pool.handle_committed(now),
                 Err(reason) => pool.handle_commit_failed(reason, now),
             }
-            pool.handle_headroom(room.used_bytes, room.map_bytes);
         }
+        self.measure_ledger();
         Some(outcome)
+    }
+
+    /// Notes how full the ledger is. When that can't be read, the next commit tells what is wrong.
+    fn measure_ledger(&mut self) {
+        if let Ok(room) = self.store.headroom() {
+            self.ledger = LedgerSize { used_bytes: room.used_bytes, map_bytes: room.map_bytes };
+            for pool in &mut self.pools {
+                pool.handle_headroom(room.used_bytes, room.map_bytes);
+            }
+        }
     }
 
     /// Does what the pools want done, until they want nothing more.
@@ -339,27 +352,34 @@ impl Daemon {
         self.flush(key, now);
     }
 
-    /// Reads what a peer sent, a bounded part of it in one turn.
+    /// Reads what a peer sent, a bounded part of it in one turn; the rest in the next.
     fn read(&mut self, key: Key, now: Now) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        let count = match peer.stream.read(&mut self.buffer) {
-            Ok(None) => return,
-            Ok(Some(0)) => return self.close(key, "closed by the peer", now),
-            Ok(Some(count)) => count,
-            Err(error) => return self.close(key, &error.to_string(), now),
-        };
-        let bytes = &self.buffer[..count];
-        if peer.is_closing {
-            // What comes after the goodbye is read away and not looked at.
-        } else if let Some((pool, session)) = peer.kind.miner() {
-            self.pools[pool].handle_miner_bytes(session, bytes, now);
-        } else if let PeerKind::Link { pool, node, link, .. } = peer.kind {
-            self.pools[pool].handle_link_bytes(node, link, bytes, now);
-        } else if let PeerKind::Rpc(conversation) = &mut peer.kind {
-            conversation.handle_bytes(bytes, now);
-            self.answer_rpc(key, now);
+        for _ in 0..READS_PER_TURN {
+            let Some(peer) = self.peers.get_mut(key) else { return };
+            match peer.stream.read(&mut self.buffer) {
+                Ok(None) => return,
+                Ok(Some(0)) => return self.close(key, "closed by the peer", now),
+                Ok(Some(count)) => self.handle_bytes(key, count, now),
+                Err(error) => return self.close(key, &error.to_string(), now),
+            }
         }
         self.unread.push(key);
+    }
+
+    /// Hands the first `count` bytes of the buffer to whoever the peer belongs to.
+    fn handle_bytes(&mut self, key: Key, count: usize, now: Now) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let bytes = &self.buffer[..count];
+        match &mut peer.kind {
+            // What comes after the goodbye is read away and not looked at.
+            _ if peer.is_closing => {}
+            PeerKind::Miner { pool, session } => self.pools[*pool].handle_miner_bytes(*session, bytes, now),
+            PeerKind::Link { pool, node, link, .. } => self.pools[*pool].handle_link_bytes(*node, *link, bytes, now),
+            PeerKind::Rpc(conversation) => {
+                conversation.handle_bytes(bytes, now);
+                self.answer_rpc(key, now);
+            }
+        }
     }
 
     fn answer_rpc(&mut self, key: Key, now: Now) {
@@ -368,9 +388,15 @@ impl Daemon {
             && !peer.is_closing
             && let Some(request) = conversation.next_request()
         {
-            let size = self.store.headroom();
-            let ledger = LedgerSize { used_bytes: size.used_bytes, map_bytes: size.map_bytes };
-            let mut site = rpc_port::site(&mut self.pools, ledger, self.started_ms, now);
+            let mut site = Site {
+                pools: &mut self.pools,
+                now,
+                started_ms: self.started_ms,
+                ledger: self.ledger,
+                is_admin: false,
+                stop: false,
+                must_commit: false,
+            };
             let mut reply = rpc_port::answer(&mut site, &self.token, request);
             let (stop, must_commit) = (site.stop, site.must_commit);
             if must_commit {
@@ -385,6 +411,12 @@ impl Daemon {
                 peer.is_closing |= reply.close;
                 peer.stream.push(reply.bytes().into());
             }
+        }
+        if let Some(peer) = self.peers.get_mut(key)
+            && let PeerKind::Rpc(conversation) = &mut peer.kind
+            && let Some(interim) = conversation.interim()
+        {
+            peer.stream.push(interim.into());
         }
         self.flush(key, now);
     }

@@ -1,7 +1,66 @@
 //! The shell: everything of edgepool that touches the world. Disk, sockets, clock, chance and the
 //! command line are here, in thin wrappers around the pure floors below; no rule of the pool is.
 
+pub mod clock;
 pub mod config;
-pub mod nearest;
+pub mod daemon;
+mod links;
+mod nearest;
+mod peer;
+mod rpc_port;
 pub mod secrets;
+mod service;
 pub mod store;
+mod stream;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why the daemon does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The system refused something basic.
+    Io(io::Error),
+    /// An address can't be listened on.
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The ledger can't be opened.
+    Store(store::StoreError),
+    /// The ledger can be read but not carried on.
+    Ledger(String),
+    /// The admin token can't be read or made.
+    Token(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Io(error) => error.fmt(f),
+            StartError::Listen { address, error } => {
+                write!(f, "can't listen on {address}: {error}; is another edgepool running?")
+            }
+            StartError::Store(error) => error.fmt(f),
+            StartError::Ledger(what) => write!(f, "the ledger can't be carried on: {what}"),
+            StartError::Token(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::Io(error)
+    }
+}
+
+impl From<store::StoreError> for StartError {
+    fn from(error: store::StoreError) -> StartError {
+        StartError::Store(error)
+    }
+}

@@ -149,6 +149,13 @@ impl AdminToken {
     }
 }
 
+/// A seed for the core's chance, different in every run.
+pub fn random_seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(u64::from_le_bytes(seed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

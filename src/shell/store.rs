@@ -8,7 +8,7 @@
 //! | database | key | value |
 //! |---|---|---|
 //! | `meta` | `schema` | version, u32 |
-//! | `meta` | `<pool>.clock` | pool time u64, wall time u64, both in milliseconds |
+//! | `meta` | `<pool>.clock` | the mark, postcard |
 //! | `<pool>.journal` | sequence number u64, from 1 without gaps | the entry, postcard |
 //! | `<pool>.cells` | slot start u64, miner u32 | work u64, shares u32 |
 //! | `<pool>.miners` | miner u32 | output script |

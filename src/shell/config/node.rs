@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::file;
 use super::json::{Object, text};
 use crate::coin::params::Network;
-use crate::pool::upstream::NodeSpec;
+use crate::pool::spec::NodeSpec;
 use crate::shell::secrets::{Password, Secret};
 
 /// Reads a node; its port is the network's own when the URL has none.

@@ -7,7 +7,7 @@ use heed::{CommitToken, Database, DatabaseOpener, OnCommit, PutFlags, RoTxn, RwT
 
 use super::StoreError;
 use crate::base::Hash32;
-use crate::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, Recovered};
+use crate::pool::record::{Batch, Cell, CellKey, Entry, Recovered};
 
 /// A database of bytes; keys and values are encoded here.
 pub(super) type Raw<'e> = Database<'e, Bytes, Bytes>;
@@ -52,7 +52,8 @@ impl<'e> PoolDatabases<'e> {
 
     /// Puts a batch into the transaction.
     pub(super) fn write(&self, meta: &Raw, txn: &mut RwTxn, batch: &Batch) -> Result<(), StoreError> {
-        meta.put(txn, self.clock_key.as_bytes(), &join(batch.clock.pool_ms, batch.clock.wall_ms.to_be_bytes()))?;
+        let mark = postcard::to_allocvec(&batch.clock).expect("numbers always encode");
+        meta.put(txn, self.clock_key.as_bytes(), &mark)?;
         self.append(txn, &batch.journal)?;
         for (miner, script) in &batch.miners {
             self.miners.keep(txn, &miner.to_be_bytes(), script)?;
@@ -105,12 +106,11 @@ impl<'e> PoolDatabases<'e> {
     /// Everything that is recorded, in the order of the keys.
     pub(super) fn load(&self, meta: &Raw, txn: &RoTxn) -> Result<Recovered, StoreError> {
         let clock_key = self.clock_key.as_bytes();
-        let mark = meta
-            .get(txn, clock_key)?
-            .map(|value| split(value).ok_or_else(|| damaged(super::META, clock_key, "has a wrong length")));
-        let clock = mark.transpose()?;
+        let mark = meta.get(txn, clock_key)?.map(|value| {
+            postcard::from_bytes(value).map_err(|error| damaged(super::META, clock_key, &error.to_string()))
+        });
         Ok(Recovered {
-            clock: clock.map(|(pool_ms, wall)| ClockMark { pool_ms, wall_ms: u64::from_be_bytes(wall) }),
+            clock: mark.transpose()?,
             miners: self
                 .miners
                 .read(txn, |key, script| Ok((u32::from_be_bytes(self.miners.exact(key, key)?), script.to_vec())))?,
