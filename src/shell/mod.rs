@@ -2,8 +2,11 @@
 //! command line are here, in thin wrappers around the pure floors below; no rule of the pool is.
 
 pub mod clock;
+pub mod command_line;
+pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod http_call;
 mod links;
 mod nearest;
 mod peer;
@@ -12,6 +15,7 @@ pub mod secrets;
 mod service;
 pub mod store;
 mod stream;
+pub mod url;
 
 use std::fmt;
 use std::io;

@@ -1,0 +1,120 @@
+//! What each command of the command line does, and its exit code: 0 done, 1 failed while running, 2 wrong usage
+//! or configuration.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::face::table;
+use crate::pool::spec::NodeSpec;
+
+use super::clock::Clock;
+use super::command_line::{self, Command};
+use super::config::{self, Config};
+use super::daemon::Daemon;
+use super::http_call::{self, CallError};
+use super::secrets::AdminToken;
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the program with these arguments.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match command_line::parse(arguments) {
+        Ok(command) => command,
+        Err(usage) => return complain(&usage.to_string(), WRONG_USAGE),
+    };
+    match command {
+        Command::Print(text) => print(&text),
+        Command::Run { config } => run(&config),
+        Command::Check { config } => check(&config),
+        Command::Demo { .. } => complain("the demo is not built yet", FAILED),
+        Command::Status { url } => status(&url),
+        Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
+    }
+}
+
+/// Logs go to stderr at `info` unless RUST_LOG says otherwise; under systemd without timestamps, since the
+/// journal has its own.
+pub fn start_log() {
+    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.format_timestamp(None);
+    }
+    builder.init();
+}
+
+fn run(path: &Path) -> ExitCode {
+    let config = match config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return complain(&errors.to_string(), WRONG_USAGE),
+    };
+    start_log();
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, FAILED),
+    }
+}
+
+fn serve(config: &Config) -> Result<(), String> {
+    let mut daemon = Daemon::start(config, Clock::start()).map_err(|error| error.to_string())?;
+    daemon.run(|_| false).map_err(|error| format!("the event loop failed: {error}"))
+}
+
+fn check(path: &Path) -> ExitCode {
+    match config::read(path) {
+        Ok(config) => print(&config::check::summary(&config)),
+        Err(errors) => complain(&errors.to_string(), WRONG_USAGE),
+    }
+}
+
+fn status(url: &NodeSpec) -> ExitCode {
+    match status_text(url) {
+        Ok(text) => print(&text),
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn status_text(url: &NodeSpec) -> Result<String, CallError> {
+    let info = http_call::call(url, None, "getinfo", &json!([]))?;
+    let version = info["version"].as_str().unwrap_or("?");
+    let mut text = format!("edgepool {version}, up {} s\n", info["uptime"]);
+    for pool in info["pools"].as_array().map_or(&[][..], Vec::as_slice) {
+        let payouts = http_call::call(url, None, "getpayoutinfo", &json!({ "pool": pool["name"] }))?;
+        let blocks = http_call::call(url, None, "getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
+        text += "\n";
+        text += &table::pool(pool, &payouts, &blocks);
+    }
+    Ok(text)
+}
+
+fn call(url: &NodeSpec, token_file: Option<&Path>, method: &str, params: &Value) -> ExitCode {
+    let token = match token_file.map(AdminToken::read).transpose() {
+        Ok(token) => token,
+        Err(error) => return complain(&error, WRONG_USAGE),
+    };
+    let authorization = token.map(|token| token.authorization());
+    match http_call::call(url, authorization.as_deref(), method, params) {
+        Ok(result) => print(&http_call::shown(&result)),
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+/// Prints to stdout; a reader that has gone away is no failure.
+fn print(text: &str) -> ExitCode {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(io::stdout().lock(), "{text}{newline}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says on stderr what is wrong.
+fn complain(what: &str, code: u8) -> ExitCode {
+    // When not even stderr can be written to, the exit code has to say it.
+    let _ = writeln!(io::stderr().lock(), "edgepool: {what}");
+    ExitCode::from(code)
+}
