@@ -4,6 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::blocks::{TYPES, script_of_type};
 use crate::litecoind::{Chain, Litecoind, MWEB_HEIGHT, RpcError};
 use crate::miner::{Job, compact_target, pow_hash, sha256d, share_difficulty};
 use crate::place::{free_port, wait_for};
@@ -67,6 +68,16 @@ fn two_nodes_share_their_blocks() {
 }
 
 #[test]
+fn the_node_prints_an_address_for_each_type_of_script() {
+    let node = Litecoind::start(Chain::Genesis);
+    for kind in TYPES {
+        let script = script_of_type(kind, 9);
+        let validated = node.ask("validateaddress", json!([node.address_of(&script)]));
+        assert_eq!(validated["scriptPubKey"], script, "{kind}: {validated}");
+    }
+}
+
+#[test]
 fn ports_are_given_once() {
     let takers: Vec<_> = (0..8).map(|_| thread::spawn(|| (0..10).map(|_| free_port()).collect::<Vec<_>>())).collect();
     let mut ports: Vec<u16> = takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect();
@@ -77,9 +88,12 @@ fn ports_are_given_once() {
 
 #[test]
 fn amounts_are_read_to_the_unit() {
-    for (amount, units) in
-        [(json!(4.16669056), 416_669_056), (json!("0.00000001"), 1), (json!("12.5"), 1_250_000_000), (json!(50), 5_000_000_000)]
-    {
+    for (amount, units) in [
+        (json!(4.16669056), 416_669_056),
+        (json!("0.00000001"), 1),
+        (json!("12.5"), 1_250_000_000),
+        (json!(50), 5_000_000_000),
+    ] {
         assert_eq!(litoshi(&amount), units, "{amount}");
     }
 }
@@ -92,8 +106,17 @@ fn the_miner_builds_the_header_that_a_node_accepted() {
     let bytes = |name: &str| hex::decode(text(name)).unwrap();
     let number = |name: &str| u32::from_str_radix(&text(name), 16).unwrap();
     let (params, difficulty) = (
-        json!(["j", text("stratum_prevhash"), text("coinbase1"), text("coinbase2"), vector["merkle_branch"],
-               text("version_hex"), text("nbits"), text("ntime_hex"), true]),
+        json!([
+            "j",
+            text("stratum_prevhash"),
+            text("coinbase1"),
+            text("coinbase2"),
+            vector["merkle_branch"],
+            text("version_hex"),
+            text("nbits"),
+            text("ntime_hex"),
+            true
+        ]),
         1.0,
     );
     let job = Job::parse(&params, difficulty).expect("a notify");

@@ -141,9 +141,8 @@ impl Litecoind {
         let cookie = fs::read_to_string(self.cookie_file()).map_err(|error| transport(error.to_string()))?;
         let basic = format!("Basic {}", STANDARD.encode(cookie.trim()));
         let body = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params}).to_string();
-        let reply =
-            http::request("POST", self.rpc_port, path, Some(&basic), body.as_bytes(), Duration::from_secs(60))
-                .map_err(|error| transport(error.to_string()))?;
+        let reply = http::request("POST", self.rpc_port, path, Some(&basic), body.as_bytes(), Duration::from_secs(60))
+            .map_err(|error| transport(error.to_string()))?;
         let mut answer: Value = serde_json::from_slice(&reply.body)
             .map_err(|_| transport(format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body))))?;
         match &answer["error"] {

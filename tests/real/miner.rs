@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// How long a reply may take: the pool answers once a share is on disk.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A search that takes longer than this looks for what can't be there.
+const MOST_HASHES: u32 = 500_000;
+
 /// Code and text of a refusal: the first two members of stratum's error.
 pub type Refusal = (i64, String);
 
@@ -160,7 +163,8 @@ impl Miner {
     /// Asks for version rolling (BIP 310), as newer cgminer does before it subscribes.
     #[track_caller]
     pub fn configure(&mut self) -> Value {
-        let asked = json!([["version-rolling"], {"version-rolling.mask": "1fffe000", "version-rolling.min-bit-count": 2}]);
+        let asked =
+            json!([["version-rolling"], {"version-rolling.mask": "1fffe000", "version-rolling.min-bit-count": 2}]);
         let result = self.call("mining.configure", asked).expect("configuring is never refused");
         if let Some(mask) = result["version-rolling.mask"].as_str() {
             self.version_mask = u32::from_str_radix(mask, 16).expect("hexadecimal");
@@ -281,7 +285,6 @@ impl Miner {
     }
 
     /// Searches the current job.
-    #[track_caller]
     pub fn mine(&mut self, want: Want) -> Share {
         let job = self.job.clone().expect("a job came");
         self.mine_on(&job, want)
@@ -299,7 +302,7 @@ impl Miner {
         let extranonce2 = self.extranonce2.to_be_bytes()[8 - self.extranonce2_len..].to_vec();
         let root = job.merkle_root(&job.coinbase(&self.extranonce1, &extranonce2));
         let network = compact_target(job.bits);
-        loop {
+        for _ in 0..MOST_HASHES {
             self.nonce = self.nonce.wrapping_add(1);
             let header = job.header(version, &root, ntime, self.nonce);
             let pow = pow_hash(&header);
@@ -323,6 +326,7 @@ impl Miner {
                 };
             }
         }
+        panic!("no {want:?} in {MOST_HASHES} hashes at difficulty {} and bits {:08x}", job.difficulty, job.bits);
     }
 
     /// Sends a share without waiting; the id tells its reply.

@@ -146,13 +146,14 @@ impl Pool {
         }
     }
 
-    /// Waits until `getinfo` shows node number `index` in this state.
+    /// Waits until `getinfo` shows node number `index` in a state that is wanted.
     #[track_caller]
-    pub fn wait_for_node_state(&self, index: usize, state: &str) {
-        wait_for(&format!("node {index} is {state}"), 60, || {
-            let info = self.rpc("getinfo", json!([])).ok()?;
+    pub fn wait_for_node_state(&self, index: usize, description: &str, wanted: impl Fn(&str) -> bool) {
+        wait_for(&format!("node {index} is {description}"), 60, || {
+            let info = self.ask("getinfo", json!([]));
             let nodes = find(&info, "nodes").unwrap_or_else(|| panic!("getinfo shows nodes: {info}"));
-            (nodes[index]["state"] == state).then_some(())
+            let state = nodes[index]["state"].as_str().unwrap_or_else(|| panic!("a node has a state: {nodes}"));
+            wanted(state).then_some(())
         });
     }
 
@@ -206,9 +207,7 @@ impl Drop for Pool {
 /// The first member of this name at any depth.
 fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(members) => {
-            members.get(name).or_else(|| members.values().find_map(|member| find(member, name)))
-        }
+        Value::Object(members) => members.get(name).or_else(|| members.values().find_map(|member| find(member, name))),
         Value::Array(items) => items.iter().find_map(|item| find(item, name)),
         _ => None,
     }
