@@ -21,7 +21,11 @@ impl Litecoind {
 
     /// Moves transparent coins into MWEB; the block needs the HogEx and MWEB data for it.
     pub fn send_peg_in(&self) -> String {
-        let txid = self.send_to_mweb(15);
+        // The wallet pays from MWEB what it can pay from there: only more than all of that takes transparent coins.
+        let coins = self.ask("listunspent", json!([0]));
+        let hidden = coins.as_array().unwrap().iter().filter(|coin| coin.get("scriptPubKey").is_none());
+        let hidden: u64 = hidden.map(|coin| litoshi(&coin["amount"])).sum();
+        let txid = self.send_to_mweb(hidden / 100_000_000 + 1);
         let entry = self.ask("getmempoolentry", json!([txid]));
         assert_ne!(entry["mweb"]["pegins"], json!([]), "a peg-in: {entry}");
         assert_ne!(entry["vsize"], 0, "a peg-in has a transparent half: {entry}");
@@ -36,7 +40,7 @@ impl Litecoind {
         txid
     }
 
-    fn send_to_mweb(&self, coins: u32) -> String {
+    fn send_to_mweb(&self, coins: u64) -> String {
         let address = self.ask("getnewaddress", json!(["", "mweb"]));
         self.ask("sendtoaddress", json!([address, coins])).as_str().unwrap().to_owned()
     }
