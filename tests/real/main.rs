@@ -1,0 +1,19 @@
+//! Tests with real parts: Debian's litecoind on regtest, the edgepool binary as it ships, and a miner over real TCP
+//! that shares no code with edgepool. They are one test binary so that every part below is used by it.
+//!
+//! Needs litecoind (`apt install litecoind`); nothing here stands in for it.
+
+#![cfg(feature = "shell")]
+
+mod http;
+mod litecoind;
+mod miner;
+mod place;
+mod pool;
+mod transactions;
+
+mod blocks;
+mod crash;
+mod harness;
+mod mistakes;
+mod outages;
