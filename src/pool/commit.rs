@@ -3,7 +3,7 @@
 
 use crate::base::Hash32;
 use crate::base::slots::Key;
-use crate::base::time::{NEVER, Now};
+use crate::base::time::Now;
 
 use super::record::{Batch, ClockMark, Entry, MinerId};
 use super::window::RowId;
@@ -107,7 +107,7 @@ impl Pool {
         } else {
             commits.last_ms + MARK_MS
         };
-        due.max(commits.not_before_ms).min(NEVER)
+        due.max(commits.not_before_ms)
     }
 
     /// What must be on disk before [`Pool::handle_committed`] is called.

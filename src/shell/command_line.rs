@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::config::DEFAULT_PATH;
 use super::nearest::nearest;
 use super::url::http_url;
-use crate::pool::upstream::NodeSpec;
+use crate::pool::spec::NodeSpec;
 
 /// Where a running pool's status port is when the command line doesn't say.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";

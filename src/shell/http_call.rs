@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::base::limits;
-use crate::pool::upstream::NodeSpec;
+use crate::pool::spec::NodeSpec;
 use crate::wire::http::{HttpResponse, ResponseReader, request};
 use crate::wire::jsonrpc::{self, AnswerError};
 

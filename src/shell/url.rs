@@ -3,7 +3,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::pool::upstream::NodeSpec;
+use crate::pool::spec::NodeSpec;
 
 /// Takes `http://host[:port][/path]` apart, and gives it back with its port. No message repeats the URL: it may hold a password.
 pub fn http_url(url: &str, default_port: u16) -> Result<NodeSpec, String> {

@@ -107,7 +107,7 @@ impl<'e> PoolDatabases<'e> {
     pub(super) fn load(&self, meta: &Raw, txn: &RoTxn) -> Result<Recovered, StoreError> {
         let clock_key = self.clock_key.as_bytes();
         let mark = meta.get(txn, clock_key)?.map(|value| {
-            postcard::from_bytes(value).map_err(|error| damaged(super::META, clock_key, &error.to_string()))
+            postcard::from_bytes(value).map_err(|error| damaged(super::META, clock_key, error.to_string()))
         });
         Ok(Recovered {
             clock: mark.transpose()?,
