@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::litecoind::{Chain, Litecoind, MWEB_HEIGHT};
-use crate::miner::{Job, Miner, Want};
+use crate::miner::{Job, Miner, PATIENCE, Share, Want};
 use crate::place::wait_for;
 use crate::pool::Pool;
 use crate::transactions::litoshi;
@@ -111,11 +111,17 @@ fn every_kind_of_transaction_and_of_address_ends_in_blocks_that_pay_as_announced
     for finder in 0..miners.len() {
         let transparent = [node.send_legacy(), node.send_segwit(), node.send_peg_in()];
         let hidden = node.send_within_mweb();
-        for (miner, shares) in miners.iter_mut().zip([5, 4, 3, 2, 1]) {
-            for _ in 0..shares {
+        // All are sent before the first verdict is waited for, as one commit of the pool can hold them all.
+        let sent: Vec<Vec<u64>> = (miners.iter_mut().zip([5, 4, 3, 2, 1]))
+            .map(|(miner, shares)| {
                 miner.catch_up().unwrap();
-                let share = miner.mine(Want::NotBlock);
-                assert_eq!(miner.submit(&share), Ok(true));
+                let found: Vec<Share> = (0..shares).map(|_| miner.mine(Want::NotBlock)).collect();
+                found.iter().map(|share| miner.send_share(share).unwrap()).collect()
+            })
+            .collect();
+        for (miner, ids) in miners.iter_mut().zip(sent) {
+            for id in ids {
+                assert_eq!(miner.reply(id, PATIENCE).unwrap(), Ok(json!(true)));
             }
         }
         let block = mine_announced_block(&node, &pool, &mut miners[finder], "1.0");
@@ -152,6 +158,8 @@ fn a_change_of_the_fee_shows_in_the_next_block() {
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x");
     let share = miner.mine(Want::NotBlock);
     assert_eq!(miner.submit(&share), Ok(true));
+    let refused = pool.rpc("setpoolfee", json!(["50"]));
+    assert_eq!(refused.unwrap_err().0, -32001, "nobody changes a fee without the token");
     for (fee, part) in [("0", 0), ("1.0", 10_000), ("2.5", 25_000)] {
         let block = mine_announced_block(&node, &pool, &mut miner, fee);
         let paid = paid_outputs(&block);

@@ -138,13 +138,13 @@ fn a_wrong_cookie_is_shown_and_its_repair_is_noticed() {
     let node = Litecoind::start(Chain::Mweb);
     let folder = Folder::new("cookie");
     let cookie = folder.path().join("cookie");
-    fs::write(&cookie, "__cookie__:wrong").unwrap();
+    fs::write(&cookie, "__cookie__:0ddba11").unwrap();
     let pool = Pool::start_unready(&[&node], &pool_address(&node), |entry| {
         entry["nodes"][0]["cookie_file"] = json!(cookie);
     });
     wait_for_state(&pool, 0, "unauthorised");
     assert_eq!(pool.health().unwrap(), 503);
-    assert!(!pool.ask("getinfo", json!([])).to_string().contains("wrong"), "a secret is never shown");
+    assert!(!pool.ask("getinfo", json!([])).to_string().contains("0ddba11"), "a secret is never shown");
 
     fs::copy(node.cookie_file(), &cookie).unwrap();
     wait_for_state(&pool, 0, READY);
