@@ -168,3 +168,89 @@ impl Line {
         std::mem::take(&mut self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn case(line: Vec<u8>, expected: &str) {
+        assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn replies_carry_the_id_as_it_came() {
+        case(reply_true(&json!(4)), r#"{"id":4,"result":true,"error":null}"#);
+        case(reply_true(&json!("a\"b")), r#"{"id":"a\"b","result":true,"error":null}"#);
+        case(reply_result(&Value::Null, &json!([])), r#"{"id":null,"result":[],"error":null}"#);
+        case(
+            reply_error(&json!(4), ErrorCode::JobNotFound, "Stale"),
+            r#"{"id":4,"result":null,"error":[21,"Stale",null],"reject-reason":"Stale"}"#,
+        );
+        case(
+            subscribe_reply(&json!(1), "00a1", &[0, 0, 0, 0xa1], 8),
+            r#"{"id":1,"result":[[["mining.set_difficulty","00a1"],["mining.notify","00a1"]],"000000a1",8],"error":null}"#,
+        );
+    }
+
+    #[test]
+    fn every_extension_asked_for_is_answered() {
+        let asked = Configure {
+            version_rolling: Some(u32::MAX),
+            minimum_difficulty: Some(1.0),
+            subscribe_extranonce: true,
+            unknown: vec!["info".into()],
+        };
+        let read = |granted| {
+            let line: Value = serde_json::from_slice(&configure_reply(&json!(1), &asked, &granted)).unwrap();
+            line["result"].clone()
+        };
+        assert_eq!(
+            read(Granted { version_mask: Some(0x1fff_e000), minimum_difficulty: true, subscribe_extranonce: true }),
+            json!({"version-rolling": true, "version-rolling.mask": "1fffe000", "minimum-difficulty": true,
+                "subscribe-extranonce": true, "info": false})
+        );
+        assert_eq!(
+            read(Granted::default()),
+            json!({"version-rolling": false, "minimum-difficulty": false, "subscribe-extranonce": false, "info": false})
+        );
+        case(
+            configure_reply(&json!(1), &Configure::default(), &Granted::default()),
+            r#"{"id":1,"result":{},"error":null}"#,
+        );
+    }
+
+    #[test]
+    fn the_pool_speaks_with_a_null_id() {
+        case(
+            set_difficulty("0.0001068115234375"),
+            r#"{"id":null,"method":"mining.set_difficulty","params":[0.0001068115234375]}"#,
+        );
+        case(set_version_mask(0x2000), r#"{"id":null,"method":"mining.set_version_mask","params":["00002000"]}"#);
+        case(show_message("a\nb"), r#"{"id":null,"method":"client.show_message","params":["a\nb"]}"#);
+        case(reconnect(), r#"{"id":null,"method":"client.reconnect","params":[]}"#);
+    }
+
+    #[test]
+    fn work_is_written_with_eight_digits_to_a_word() {
+        let mut parts = NotifyParts {
+            job_id: "1f",
+            prev_hash: "00",
+            first: &[1, 0xab],
+            second: &[0xff],
+            branch: &[],
+            version: 0x2000_0000,
+            bits: 0x1e0f_fff0,
+            ntime: 0xff,
+            clean: true,
+        };
+        case(
+            notify(&parts),
+            r#"{"id":null,"method":"mining.notify","params":["1f","00","01ab","ff",[],"20000000","1e0ffff0","000000ff",true]}"#,
+        );
+        (parts.branch, parts.clean) = (&[[1; 32], [0xee; 32]], false);
+        let line: Value = serde_json::from_slice(&notify(&parts)).unwrap();
+        assert_eq!(line["params"][4], json!(["01".repeat(32), "ee".repeat(32)]));
+        assert_eq!(line["params"][8], json!(false));
+    }
+}
