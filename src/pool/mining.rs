@@ -273,6 +273,7 @@ impl Pool {
                 let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
                 self.await_commit(key, id, worker, row, difficulty.units(), slot);
                 let Some(session) = self.sessions.get_mut(key) else { return };
+                session.garbage = 0;
                 if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
                     self.announce_difficulty(key);
                 }

@@ -50,7 +50,7 @@ pub struct Session {
     pub heard_ms: u64,
     /// Whether anything was received.
     pub has_spoken: bool,
-    /// Lines that could not be read.
+    /// Lines that could not be read since the last accepted share.
     pub garbage: u32,
     /// The difficulty in force from each job on, oldest first.
     sent: Vec<(JobId, Difficulty)>,

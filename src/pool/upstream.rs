@@ -106,6 +106,8 @@ pub struct Upstream {
     calls: NodeLink,
     long_poll: NodeLink,
     has_credentials: bool,
+    /// Why the credentials could not be read.
+    credentials_error: Option<String>,
     state: NodeState,
     error: Option<String>,
     info: NodeInfo,
@@ -137,6 +139,7 @@ impl Upstream {
             rng,
             spec,
             has_credentials: false,
+            credentials_error: None,
             state: NodeState::Connecting,
             error: None,
             info: NodeInfo::default(),
@@ -204,15 +207,19 @@ impl Upstream {
     pub fn handle_credentials(&mut self, credentials: Result<Option<String>, String>, now: Now) {
         match credentials {
             Ok(authorization) => {
-                self.has_credentials = true;
+                self.credentials_error = None;
                 self.calls.set_authorization(authorization.clone());
                 self.long_poll.set_authorization(authorization);
             }
             Err(reason) => {
-                self.fail(NodeState::Unauthorised, reason, now);
-                self.credentials_at = self.template_at;
+                // Asked without, the node shows whether it is there at all: a missing cookie mostly means
+                // that it is not running.
+                self.credentials_error = Some(reason);
+                self.calls.set_authorization(None);
+                self.long_poll.set_authorization(None);
             }
         }
+        self.has_credentials = true;
         self.proceed(now);
     }
 
@@ -375,8 +382,8 @@ impl Upstream {
             }
             Tag::Peers => self.info.peers = answer.ok().and_then(|result| serde_json::from_str(result.get()).ok()),
             Tag::Submit | Tag::Check => {
-                if let Err(LinkError::Unauthorised) = answer {
-                    self.renew_credentials(now);
+                if let Err(LinkError::Unauthorised | LinkError::Unreachable(_)) = answer {
+                    self.renew_credentials(now.mono_ms + self.rng.jitter(RETRY_MS.0));
                 }
                 let event = match tag {
                     Tag::Submit => self.submissions.handle_submit_answer(answer, now),
@@ -422,15 +429,21 @@ impl Upstream {
             self.template_at = self.template_at.min(now.mono_ms);
             return;
         }
-        if matches!(error, LinkError::Unauthorised) {
-            self.renew_credentials(now);
+        let text = match (error, &self.credentials_error) {
+            (LinkError::Unauthorised, Some(reason)) => reason.clone(),
+            _ => error.to_string(),
+        };
+        self.fail(NodeState::of_error(error), text, now);
+        // A node has a new cookie at every start.
+        if matches!(error, LinkError::Unauthorised | LinkError::Unreachable(_) | LinkError::Closed(_)) {
+            self.renew_credentials(self.template_at);
         }
-        self.fail(NodeState::of_error(error), error.to_string(), now);
     }
 
-    fn renew_credentials(&mut self, now: Now) {
+    /// Reads the credentials again, not before `at_ms`, and calls nothing until then.
+    fn renew_credentials(&mut self, at_ms: u64) {
         self.has_credentials = false;
-        self.credentials_at = now.mono_ms + self.rng.jitter(RETRY_MS.0);
+        self.credentials_at = at_ms;
     }
 
     fn fail(&mut self, state: NodeState, error: String, now: Now) {

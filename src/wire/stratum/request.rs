@@ -224,7 +224,11 @@ fn authorize(params: &Json<'_>) -> Result<Request, String> {
         Json::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    Ok(Request::Authorize { username: username(params.item(0))?, password })
+    let username = username(params.item(0))?;
+    if username.is_empty() {
+        return Err("username is empty".into());
+    }
+    Ok(Request::Authorize { username, password })
 }
 
 fn suggest_difficulty(params: &Json<'_>) -> Result<Request, String> {
@@ -281,7 +285,6 @@ fn text<'j>(param: &'j Json<'_>, name: &str) -> Result<&'j str, String> {
 
 fn username(param: &Json<'_>) -> Result<String, String> {
     match text(param, "username")? {
-        "" => Err("username is empty".into()),
         name if name.len() > USERNAME => Err(format!("username is longer than {USERNAME} bytes")),
         name => Ok(name.to_owned()),
     }

@@ -62,7 +62,6 @@ fn a_bad_submit_is_refused_by_the_name_of_its_field() {
     }
     bad(r#"null"#, "username is missing");
     bad(r#"{"username":"a"}"#, "params must be an array");
-    bad(r#"["","1","00","00000000","00000000"]"#, "username is empty");
     bad(r#"[7,"1","00","00000000","00000000"]"#, "username must be a string");
     bad(r#"["a"]"#, "job_id is missing");
     bad(r#"["a","1","0","00000000","00000000"]"#, "extranonce2 must be hexadecimal, at most 16 bytes");
