@@ -383,7 +383,8 @@ impl Upstream {
             Tag::Peers => self.info.peers = answer.ok().and_then(|result| serde_json::from_str(result.get()).ok()),
             Tag::Submit | Tag::Check => {
                 if let Err(LinkError::Unauthorised | LinkError::Unreachable(_)) = answer {
-                    self.renew_credentials(now.mono_ms + self.rng.jitter(RETRY_MS.0));
+                    let delay = self.rng.jitter(RETRY_MS.0);
+                    self.renew_credentials(now.mono_ms + delay);
                 }
                 let event = match tag {
                     Tag::Submit => self.submissions.handle_submit_answer(answer, now),
