@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, Recovered};
+use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, Recovered, Stamp, Term, TermSet};
 use edgepool::shell::store::{Space, Store, StoreError};
 use proptest::prelude::*;
 
@@ -37,17 +37,24 @@ fn open(dir: &Path, pools: &[&str]) -> Store {
 }
 
 fn entry(number: u32) -> Entry {
-    Entry::BlockFound { height: number, value: u64::from(number) << 40 }
+    let at = Stamp { pool_ms: u64::from(number), wall_ms: u64::MAX };
+    let to = Term::MinPayout(u64::from(number) << 40);
+    Entry::TermSet(TermSet { chain: 0, at, to, configured: Term::MinPayout(0) })
 }
 
 fn key(slot_start_ms: u64, miner: u32) -> CellKey {
     CellKey { slot_start_ms, miner }
 }
 
+fn clock(number: u64) -> ClockMark {
+    let wall_ms = 1_700_000_000_000 + number;
+    ClockMark { pool_ms: number * 1_000, wall_ms, total_work: u128::MAX, total_shares: number }
+}
+
 /// One of everything; `number` makes it differ from others.
 fn batch(number: u32) -> Batch {
     Batch {
-        clock: ClockMark { pool_ms: u64::from(number) * 1_000, wall_ms: 1_700_000_000_000 + u64::from(number) },
+        clock: clock(u64::from(number)),
         journal: vec![(u64::from(number), entry(number))],
         cells: vec![(key(u64::from(number) * 1_000, 7), Cell { work: u64::MAX - 1, shares: number })],
         miners: vec![(number, vec![0x76, 0xa9, number as u8])],
@@ -66,7 +73,7 @@ fn what_was_committed_is_loaded_after_reopening() {
 
     let store = open(&scratch.0, &["ltc"]);
     let whole = Recovered {
-        clock: Some(ClockMark { pool_ms: 1_000, wall_ms: 1_700_000_000_001 }),
+        clock: Some(clock(1)),
         miners: vec![(1, vec![0x76, 0xa9, 1])],
         cells: vec![(key(1_000, 7), Cell { work: u64::MAX - 1, shares: 1 })],
         journal: vec![(1, entry(1))],

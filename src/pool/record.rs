@@ -201,7 +201,7 @@ pub struct Batch {
 }
 
 /// What was found on disk at start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
     /// The last mark; `None` for a new ledger.
     pub clock: Option<ClockMark>,

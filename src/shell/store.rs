@@ -111,6 +111,12 @@ impl Store {
             environment: RefCell::new(None),
         };
         store.with(|_| Ok(()))?;
+        // A commit is durable only if the name of its file is, and LMDB doesn't see to that.
+        for made in [&store.directory, data_dir] {
+            File::open(made)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|error| StoreError::Io(format!("syncing {}", made.display()), error))?;
+        }
         Ok(store)
     }
 
@@ -334,7 +340,7 @@ mod tests {
     fn the_file_is_opened_anew_when_the_environment_was_given_up() {
         let scratch = std::env::temp_dir().join(format!("edgepool-reopen-{}", std::process::id()));
         let store = Store::open(&scratch, 1, &["ltc"]).unwrap();
-        let batch = |pool_ms| Batch { clock: ClockMark { pool_ms, wall_ms: 0 }, ..Batch::default() };
+        let batch = |pool_ms| Batch { clock: ClockMark { pool_ms, ..ClockMark::default() }, ..Batch::default() };
         store.commit(&[(0, &batch(1))]).unwrap();
         *store.environment.borrow_mut() = None;
         assert_eq!(store.load(0).unwrap().clock.unwrap().pool_ms, 1);

@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 
 use crate::pool::spec::NodeSpec;
 
-/// Takes `http://host[:port][/path]` apart, and gives it back with its port. No message repeats the URL: it may hold a password.
+/// Takes `http://host[:port][/path]` apart, and gives it back with its port. No message repeats the URL: it
+/// may hold a password.
 pub fn http_url(url: &str, default_port: u16) -> Result<NodeSpec, String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("is not a URL; write http://host:port".into());

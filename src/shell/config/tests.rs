@@ -105,7 +105,8 @@ fn everything_can_be_set() {
     let login = |password| Secret::Password { user: "u".into(), password };
     let inline = login(Password::Inline("hunter2".into()));
     assert_eq!(pool.secrets, [[inline, login(Password::File("/etc/pass".into())), Secret::None]]);
-    assert_eq!(pool.spec.stratum, StratumSpec { max_connections: 1, idle_timeout_ms: 30_000, extranonce2_len: 8 });
+    let stratum = &pool.spec.stratum;
+    assert_eq!((stratum.max_connections, stratum.idle_timeout_ms, stratum.extranonce2_len), (1, 30_000, 8));
     assert_eq!(pool.spec.vardiff.start, Difficulty::from_units(32_768).unwrap());
     assert_eq!((chain.coinbase_tag.len(), chain.terms.fee_ppm, chain.terms.max_outputs), (0, 0, 2));
     assert_eq!(pool.listen, ["[::]:3333".parse().unwrap()]);
