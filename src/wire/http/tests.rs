@@ -40,8 +40,11 @@ fn each_chunk(mut input: &[u8], cuts: impl IntoIterator<Item = usize>, mut take:
     take(input);
 }
 
+/// Method, path, body, and whether the connection is kept.
+type Request<'a> = (&'a str, &'a str, &'a str, bool);
+
 #[track_caller]
-fn request_case(input: &str, expected: &[Result<(&str, &str, &str, bool), HttpError>]) {
+fn request_case(input: &str, expected: &[Result<Request<'_>, HttpError>]) {
     for size in 1..=input.len() {
         let read: Vec<_> = requests(input.as_bytes(), std::iter::repeat_n(size, input.len() / size));
         let brief: Vec<_> = read
