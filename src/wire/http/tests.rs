@@ -107,6 +107,8 @@ fn requests_over_a_bound_or_at_odds_with_themselves_are_refused() {
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
         &[Err(HttpError::BodyTooLarge)],
     );
+    let sixteen_twice = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n11\r\n";
+    request_case(sixteen_twice, &[Err(HttpError::BodyTooLarge)]);
     request_case("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", &malformed("chunk size"));
     request_case(
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
