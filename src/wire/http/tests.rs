@@ -40,8 +40,11 @@ fn each_chunk(mut input: &[u8], cuts: impl IntoIterator<Item = usize>, mut take:
     take(input);
 }
 
+/// Method, path, body, and whether the connection is kept.
+type Request<'a> = (&'a str, &'a str, &'a str, bool);
+
 #[track_caller]
-fn request_case(input: &str, expected: &[Result<(&str, &str, &str, bool), HttpError>]) {
+fn request_case(input: &str, expected: &[Result<Request<'_>, HttpError>]) {
     for size in 1..=input.len() {
         let read: Vec<_> = requests(input.as_bytes(), std::iter::repeat_n(size, input.len() / size));
         let brief: Vec<_> = read
@@ -104,6 +107,8 @@ fn requests_over_a_bound_or_at_odds_with_themselves_are_refused() {
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
         &[Err(HttpError::BodyTooLarge)],
     );
+    let sixteen_twice = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n11\r\n";
+    request_case(sixteen_twice, &[Err(HttpError::BodyTooLarge)]);
     request_case("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", &malformed("chunk size"));
     request_case(
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",

@@ -22,6 +22,7 @@ fn case(body: &str, status: u16, expected: Value) {
 fn each_version_is_answered_in_its_own_shape() {
     case(r#"{"id":7,"method":"echo","params":[1]}"#, 200, json!({"result": [1], "error": null, "id": 7}));
     case(r#"{"jsonrpc":"1.0","id":"a","method":"echo"}"#, 200, json!({"result": null, "error": null, "id": "a"}));
+    case(r#"{"method":"echo"}"#, 200, json!({"result": null, "error": null, "id": null}));
     case(
         r#"{"jsonrpc":"2.0","id":7,"method":"echo","params":{"a":1}}"#,
         200,
@@ -76,6 +77,7 @@ fn a_batch_is_answered_in_order_and_notifications_not_at_all() {
             {"jsonrpc": "2.0", "result": null, "id": null},
         ]),
     );
+    case(r#"[{"method":"echo"}]"#, 200, json!([{"result": null, "error": null, "id": null}]));
     let full = format!("[{}0]", "0,".repeat(RPC_BATCH - 1));
     let answers: Vec<Value> = serde_json::from_slice(&serve(full.as_bytes(), methods).body).unwrap();
     assert_eq!(answers.len(), RPC_BATCH);

@@ -18,9 +18,9 @@ pub enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Parses a whole line.
-    pub fn parse(line: &'a [u8]) -> Result<Json<'a>, serde_json::Error> {
-        serde_json::from_slice(line)
+    /// Parses a whole line; `None` when it is not JSON. UTF-8 is checked once for all its strings.
+    pub fn parse(line: &'a [u8]) -> Option<Json<'a>> {
+        serde_json::from_str(std::str::from_utf8(line).ok()?).ok()
     }
 
     /// The text, if this is a string.
@@ -94,7 +94,10 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let mut list = Vec::new();
+        let Some(first) = items.next_element()? else { return Ok(Json::List(Vec::new())) };
+        // A submit has five or six parameters: they shall not move while they are read.
+        let mut list = Vec::with_capacity(6);
+        list.push(first);
         while let Some(item) = items.next_element()? {
             list.push(item);
         }

@@ -141,7 +141,7 @@ impl fmt::Debug for Extranonce2 {
 /// Reads one line.
 pub fn parse(line: &[u8]) -> Result<Message, Refused> {
     let refused = |id: Value, reason: String| Refused { id, code: ErrorCode::Other, reason };
-    let json = Json::parse(line).map_err(|_| refused(Value::Null, "not JSON".into()))?;
+    let json = Json::parse(line).ok_or_else(|| refused(Value::Null, "not JSON".into()))?;
     if !matches!(json, Json::Map(_)) {
         return Err(refused(Value::Null, "not a JSON object".into()));
     }
