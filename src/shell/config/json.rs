@@ -33,7 +33,7 @@ pub(super) fn document(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// One object of the document. Each key is asked for once; [`Object::finish`] then knows the strangers.
+/// One object of the document. Each key is asked for once; [`Object::read`] then knows the strangers.
 pub(super) struct Object<'a> {
     path: String,
     map: &'a Map<String, Value>,
