@@ -285,7 +285,7 @@ fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
         }));
     }
     let reason = match &block.status {
-        BlockStatus::Rejected(reason) => Some(reason),
+        BlockStatus::Rejected(reason) | BlockStatus::Orphaned(reason) => Some(reason),
         BlockStatus::Submitted | BlockStatus::Accepted => None,
     };
     json!({

@@ -160,6 +160,8 @@ pub enum BlockStatus {
     Accepted,
     /// Every node refused it, with the reason given; it never paid anybody.
     Rejected(String),
+    /// The chain went on without it, beyond recall; it never paid anybody.
+    Orphaned(String),
 }
 
 impl BlockStatus {
@@ -167,7 +169,7 @@ impl BlockStatus {
     pub fn is_live(&self) -> bool {
         match self {
             BlockStatus::Submitted | BlockStatus::Accepted => true,
-            BlockStatus::Rejected(_) => false,
+            BlockStatus::Rejected(_) | BlockStatus::Orphaned(_) => false,
         }
     }
 
@@ -177,6 +179,7 @@ impl BlockStatus {
             BlockStatus::Submitted => "submitted",
             BlockStatus::Accepted => "accepted",
             BlockStatus::Rejected(_) => "rejected",
+            BlockStatus::Orphaned(_) => "orphaned",
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum BlockVerdict {
     InChain,
     /// The node refuses it for good, with its reason.
     Rejected(String),
+    /// The node's main chain has another block at its height, under as many more as make it final.
+    Passed(String),
     /// Not in the main chain (yet), or not answered for; it is asked again.
     Watching(String),
 }
@@ -136,10 +138,12 @@ impl Submissions {
         }
     }
 
-    /// Takes in the answer to `getblockhash`.
+    /// Takes in the answer to `getblockhash`. `final_height`: a height that the node's chain will not change
+    /// any more, if it is in sync.
     pub fn handle_check_answer(
         &mut self,
         answer: Result<Box<RawValue>, LinkError>,
+        final_height: Option<u32>,
         now: Now,
     ) -> Option<(Hash32, BlockVerdict)> {
         let hash = self.asked.take()?;
@@ -152,8 +156,15 @@ impl Submissions {
                     self.remove(&hash);
                     return Some((hash, BlockVerdict::InChain));
                 }
-                let instead = found.map_or("something unreadable".to_string(), |found| display_hash(&found));
-                format!("the chain has {instead} at its height")
+                let Some(instead) = found else {
+                    return Some((hash, BlockVerdict::Watching("getblockhash gives no hash".to_string())));
+                };
+                let reason = format!("the chain has {} at its height", display_hash(&instead));
+                if final_height.is_some_and(|height| submission.height <= height) {
+                    self.remove(&hash);
+                    return Some((hash, BlockVerdict::Passed(reason)));
+                }
+                reason
             }
             Err(error) => error.to_string(),
         };

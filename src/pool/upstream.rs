@@ -386,9 +386,11 @@ impl Upstream {
                     let delay = self.rng.jitter(RETRY_MS.0);
                     self.renew_credentials(now.mono_ms + delay);
                 }
+                let maturity = self.network.maturity;
+                let final_height = self.ready_template().and_then(|template| template.height.checked_sub(maturity));
                 let event = match tag {
                     Tag::Submit => self.submissions.handle_submit_answer(answer, now),
-                    _ => self.submissions.handle_check_answer(answer, now),
+                    _ => self.submissions.handle_check_answer(answer, final_height, now),
                 };
                 self.events.extend(event.map(|(hash, verdict)| UpstreamEvent::Block { hash, verdict }));
             }
@@ -457,10 +459,5 @@ impl Upstream {
         self.failures += 1;
         self.template_at = now.mono_ms + self.rng.jitter(delay);
         self.info_at = self.info_at.min(self.template_at);
-    }
-
-    /// The network that the node should be on, as `getblockchaininfo` names it.
-    pub fn network(&self) -> &'static Network {
-        self.network
     }
 }

@@ -208,6 +208,10 @@ impl Pool {
                 log::warn!("{}: block {name} is accepted by {url}", self.spec.name);
                 self.judge_block(chain, hash, BlockStatus::Accepted, now);
             }
+            BlockVerdict::Passed(reason) => {
+                log::error!("{}: block {name} is orphaned: {reason}", self.spec.name);
+                self.judge_block(chain, hash, BlockStatus::Orphaned(reason), now);
+            }
             BlockVerdict::Watching(reason) => log::info!("{}: block {name} at {url}: {reason}", self.spec.name),
             BlockVerdict::Rejected(reason) => {
                 log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
