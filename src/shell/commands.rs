@@ -61,7 +61,7 @@ fn run(path: &Path) -> ExitCode {
 
 fn serve(config: &Config) -> Result<(), String> {
     let mut daemon = Daemon::start(config, Clock::start()).map_err(|error| error.to_string())?;
-    daemon.run(|_| false).map_err(|error| format!("the event loop failed: {error}"))
+    daemon.run(|_| ()).map_err(|error| format!("the event loop failed: {error}"))
 }
 
 fn check(path: &Path) -> ExitCode {

@@ -130,8 +130,9 @@ impl Daemon {
         self.listeners.first()?.socket.local_addr().ok()
     }
 
-    /// Runs until a signal, the `stop` method, or `should_stop` says so; then commits and says goodbye.
-    pub fn run(&mut self, mut should_stop: impl FnMut(Now) -> bool) -> io::Result<()> {
+    /// Runs until a signal, the `stop` method, or the onlooker asks for an end; then commits and says goodbye.
+    /// `onlooker` sees the site after every turn, at least once a second.
+    pub fn run(&mut self, mut onlooker: impl FnMut(&mut Site)) -> io::Result<()> {
         let mut events = Events::with_capacity(1_024);
         self.service.ready();
         while !self.stopping {
@@ -146,10 +147,25 @@ impl Daemon {
                 self.handle_event(event.token(), event.is_readable(), event.is_writable(), now);
             }
             self.turn(now);
-            self.stopping |= should_stop(now);
+            let mut site = self.site(now);
+            onlooker(&mut site);
+            self.stopping |= site.stop;
         }
         self.farewell();
         Ok(())
+    }
+
+    /// The running daemon as a request sees it.
+    pub fn site(&mut self, now: Now) -> Site<'_> {
+        Site {
+            pools: &mut self.pools,
+            now,
+            started_ms: self.started_ms,
+            ledger: self.ledger,
+            is_admin: false,
+            stop: false,
+            must_commit: false,
+        }
     }
 
     fn listen(&mut self, address: SocketAddr, port: Port) -> Result<(), StartError> {
@@ -388,16 +404,9 @@ impl Daemon {
             && !peer.is_closing
             && let Some(request) = conversation.next_request()
         {
-            let mut site = Site {
-                pools: &mut self.pools,
-                now,
-                started_ms: self.started_ms,
-                ledger: self.ledger,
-                is_admin: false,
-                stop: false,
-                must_commit: false,
-            };
-            let mut reply = rpc_port::answer(&mut site, &self.token, request);
+            let token = self.token.clone();
+            let mut site = self.site(now);
+            let mut reply = rpc_port::answer(&mut site, &token, request);
             let (stop, must_commit) = (site.stop, site.must_commit);
             if must_commit {
                 // An operator is told that a change is made when it can't be lost any more.
