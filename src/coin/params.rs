@@ -84,6 +84,17 @@ pub struct Network {
     pub mining_refused: Option<&'static str>,
 }
 
+impl Network {
+    /// What `getblockchaininfo` calls it.
+    pub fn chain_name(&self) -> &'static str {
+        match self.name {
+            "mainnet" => "main",
+            "testnet" => "test",
+            name => name,
+        }
+    }
+}
+
 impl Coin {
     /// The network of that name.
     pub fn network(&self, name: &str) -> Option<&'static Network> {

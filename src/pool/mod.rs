@@ -337,7 +337,7 @@ impl Pool {
         troubles
     }
 
-    /// Stops taking shares and makes the last batch due, so that everything accepted is acknowledged.
+    /// The end is near: makes what waits due at once, so that everything accepted is acknowledged.
     pub fn handle_stop(&mut self) {
         self.commits.hurry();
     }

@@ -22,6 +22,8 @@ pub enum NodeState {
     Syncing,
     /// Has no peers (RPC error −9).
     NoPeers,
+    /// On another network than the pool: its templates would pay nobody.
+    WrongNetwork,
     /// Its template can't be mined by this pool.
     TemplateRefused,
     /// Anything else that it answers instead of a template.
@@ -53,6 +55,7 @@ impl NodeState {
             NodeState::WarmingUp => "warming_up",
             NodeState::Syncing => "syncing",
             NodeState::NoPeers => "no_peers",
+            NodeState::WrongNetwork => "wrong_network",
             NodeState::TemplateRefused => "template_refused",
             NodeState::Failing => "failing",
         }
@@ -60,8 +63,10 @@ impl NodeState {
 }
 
 /// How far a node has synced, as it says itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct NodeInfo {
+    /// The network that it is on: `main`, `test`, `regtest` …
+    pub chain: Option<String>,
     /// Blocks that it has.
     #[serde(rename = "blocks")]
     pub height: Option<u32>,

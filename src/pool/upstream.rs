@@ -111,6 +111,8 @@ pub struct Upstream {
     state: NodeState,
     error: Option<String>,
     info: NodeInfo,
+    /// Whether the node was asked for its network, and answered in any way. Until then it is not followed.
+    has_told_network: bool,
     template: Option<Rc<Template>>,
     template_ms: Option<u64>,
     failures: u32,
@@ -143,6 +145,7 @@ impl Upstream {
             state: NodeState::Connecting,
             error: None,
             info: NodeInfo::default(),
+            has_told_network: false,
             template: None,
             template_ms: None,
             failures: 0,
@@ -165,7 +168,7 @@ impl Upstream {
 
     /// The newest template, if the node is in a state to be followed.
     pub fn ready_template(&self) -> Option<&Rc<Template>> {
-        self.template.as_ref().filter(|_| self.state == NodeState::Ready)
+        self.template.as_ref().filter(|_| self.state == NodeState::Ready && self.has_told_network)
     }
 
     /// How long ago the newest template arrived, in milliseconds.
@@ -178,7 +181,7 @@ impl Upstream {
         NodeStatus {
             url: self.spec.url.clone(),
             state: self.state,
-            info: self.info,
+            info: self.info.clone(),
             template_age_ms: self.template_age_ms(now),
             error: self.error.clone(),
         }
@@ -375,11 +378,7 @@ impl Upstream {
                     self.template_at = now.mono_ms;
                 }
             }
-            Tag::ChainInfo => {
-                if let Ok(result) = answer {
-                    self.info.take_chain_info(&result);
-                }
-            }
+            Tag::ChainInfo => self.take_chain_info(answer, now),
             Tag::Peers => self.info.peers = answer.ok().and_then(|result| serde_json::from_str(result.get()).ok()),
             Tag::Submit | Tag::Check => {
                 if let Err(LinkError::Unauthorised | LinkError::Unreachable(_)) = answer {
@@ -397,8 +396,28 @@ impl Upstream {
         }
     }
 
+    /// A node of another network is not followed, however good its templates look. One that does not tell
+    /// (its operator may have restricted the call) is trusted.
+    fn take_chain_info(&mut self, answer: Result<Box<RawValue>, LinkError>, now: Now) {
+        match answer {
+            Ok(result) => self.info.take_chain_info(&result),
+            Err(LinkError::Rpc { .. }) => {}
+            Err(_) => return,
+        }
+        self.has_told_network = true;
+        if let Some(chain) = self.foreign_chain() {
+            let error = format!("the node is on {chain}, this pool on {}", self.network.name);
+            self.fail(NodeState::WrongNetwork, error, now);
+        }
+    }
+
+    fn foreign_chain(&self) -> Option<&str> {
+        self.info.chain.as_deref().filter(|chain| *chain != self.network.chain_name())
+    }
+
     fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
         match Template::parse(result.get().as_bytes(), self.coin) {
+            Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
             Ok(template) => {
                 if self.state != NodeState::Ready {
                     log::info!("node {} is ready at height {}", self.spec.url, template.height);

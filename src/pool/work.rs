@@ -98,8 +98,11 @@ impl Pool {
                 self.broadcast(clean);
             }
             Err(error) => {
-                log::error!("{}: no job can be made: {error}", self.spec.name);
-                self.job_fault = Some(format!("no job can be made: {error}"));
+                let fault = format!("no job can be made: {error}");
+                if self.job_fault.as_ref() != Some(&fault) {
+                    log::error!("{}: {fault}", self.spec.name);
+                }
+                self.job_fault = Some(fault);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! nothing about mining or money.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -34,6 +34,8 @@ const FIRST_PEER: usize = 1 << 10;
 const ACCEPT_AGAIN_MS: u64 = 1_000;
 /// Buffers read from one peer before the others have their turn.
 const READS_PER_TURN: usize = 4;
+/// A peer that was said goodbye may take this long to close.
+const LINGER_MS: u64 = 2_000;
 /// On stop, what is still to be sent gets this long.
 const FAREWELL_MS: u64 = 500;
 
@@ -235,7 +237,7 @@ impl Daemon {
             self.deliver(self.clock.now());
         }
         if self.service.next_at() <= now.mono_ms {
-            self.close_idle_rpc(now);
+            self.close_overdue(now);
             self.service.beat(&self.pools, now);
         }
     }
@@ -291,7 +293,7 @@ impl Daemon {
                             && let Some(peer) = self.peers.get_mut(key)
                         {
                             log::info!("{} {reason}", peer.address);
-                            peer.is_closing = true;
+                            peer.closing_at = Some(now.mono_ms + LINGER_MS);
                             touched.push(key);
                         }
                     }
@@ -388,11 +390,11 @@ impl Daemon {
         let bytes = &self.buffer[..count];
         match &mut peer.kind {
             // What comes after the goodbye is read away and not looked at.
-            _ if peer.is_closing => {}
+            _ if peer.closing_at.is_some() => {}
             PeerKind::Miner { pool, session } => self.pools[*pool].handle_miner_bytes(*session, bytes, now),
             PeerKind::Link { pool, node, link, .. } => self.pools[*pool].handle_link_bytes(*node, *link, bytes, now),
             PeerKind::Rpc(conversation) => {
-                conversation.handle_bytes(bytes, now);
+                conversation.handle_bytes(bytes);
                 self.answer_rpc(key, now);
             }
         }
@@ -401,8 +403,8 @@ impl Daemon {
     fn answer_rpc(&mut self, key: Key, now: Now) {
         while let Some(peer) = self.peers.get_mut(key)
             && let PeerKind::Rpc(conversation) = &mut peer.kind
-            && !peer.is_closing
-            && let Some(request) = conversation.next_request()
+            && peer.closing_at.is_none()
+            && let Some(request) = conversation.next_request(now)
         {
             let token = self.token.clone();
             let mut site = self.site(now);
@@ -417,7 +419,9 @@ impl Daemon {
             }
             self.stopping |= stop;
             if let Some(peer) = self.peers.get_mut(key) {
-                peer.is_closing |= reply.close;
+                if reply.close {
+                    peer.closing_at = Some(now.mono_ms + LINGER_MS);
+                }
                 peer.stream.push(reply.bytes().into());
             }
         }
@@ -438,8 +442,10 @@ impl Daemon {
         if peer.stream.queued() > peer.kind.backlog() {
             return self.close(key, "does not read what is sent", now);
         }
-        if peer.is_closing && peer.stream.queued() == 0 {
-            self.close(key, "", now);
+        if peer.closing_at.is_some() && peer.stream.queued() == 0 {
+            // Closing with input unread would reset the connection, and the goodbye with it: the peer is
+            // shown the end, and closes when it has read it. One that is gone can't be shown anything.
+            let _ = peer.stream.socket.shutdown(Shutdown::Write);
         }
     }
 
@@ -463,11 +469,10 @@ impl Daemon {
         }
     }
 
-    fn close_idle_rpc(&mut self, now: Now) {
-        let idle = |peer: &Peer| matches!(&peer.kind, PeerKind::Rpc(conversation) if conversation.is_idle(now));
-        let keys: Vec<Key> = self.peers.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect();
-        for key in keys {
-            self.close(key, "idle", now);
+    fn close_overdue(&mut self, now: Now) {
+        let overdue = self.peers.iter().filter(|(_, peer)| peer.is_overdue(now));
+        for key in overdue.map(|(key, _)| key).collect::<Vec<Key>>() {
+            self.close(key, "", now);
         }
     }
 

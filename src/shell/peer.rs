@@ -21,8 +21,9 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whose it is.
     pub kind: PeerKind,
-    /// Close once everything is sent.
-    pub is_closing: bool,
+    /// Set once it was said goodbye: what it still sends is not looked at, and it is closed at this time
+    /// (monotonic milliseconds) unless it closes first.
+    pub closing_at: Option<u64>,
 }
 
 /// Whose a connection is.
@@ -52,7 +53,15 @@ pub enum PeerKind {
 impl Peer {
     /// A connection that was just accepted or begun.
     pub fn new(socket: TcpStream, address: SocketAddr, kind: PeerKind) -> Peer {
-        Peer { stream: Stream::new(socket), address, kind, is_closing: false }
+        Peer { stream: Stream::new(socket), address, kind, closing_at: None }
+    }
+}
+
+impl Peer {
+    /// Whether it has outstayed its time.
+    pub fn is_overdue(&self, now: Now) -> bool {
+        let is_idle = matches!(&self.kind, PeerKind::Rpc(conversation) if conversation.is_idle(now));
+        is_idle || self.closing_at.is_some_and(|at| now.mono_ms >= at)
     }
 }
 

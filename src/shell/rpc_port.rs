@@ -45,14 +45,17 @@ impl Conversation {
     }
 
     /// Takes in what was read.
-    pub fn handle_bytes(&mut self, bytes: &[u8], now: Now) {
-        self.heard_ms = now.mono_ms;
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
         self.reader.push(bytes);
     }
 
     /// The next whole request, or what is wrong with it.
-    pub fn next_request(&mut self) -> Option<Incoming> {
-        self.reader.next()
+    pub fn next_request(&mut self, now: Now) -> Option<Incoming> {
+        let request = self.reader.next();
+        if request.is_some() {
+            self.heard_ms = now.mono_ms;
+        }
+        request
     }
 
     /// What a client that waits before it sends its body is told.
@@ -60,7 +63,7 @@ impl Conversation {
         self.reader.take_continue().then_some(CONTINUE)
     }
 
-    /// Whether nothing was heard for too long.
+    /// Whether there was no whole request for too long; a trickle of bytes does not count.
     pub fn is_idle(&self, now: Now) -> bool {
         now.mono_ms.saturating_sub(self.heard_ms) > RPC_IDLE_MS
     }

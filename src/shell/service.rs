@@ -7,8 +7,8 @@ use sd_notify::NotifyState;
 use crate::base::time::Now;
 use crate::pool::Pool;
 
-/// A status line this often, in milliseconds, when no watchdog asks for more.
-const BEAT_MS: u64 = 5_000;
+/// A beat this often, in milliseconds, when no watchdog asks for more.
+const BEAT_MS: u64 = 1_000;
 
 /// See the module.
 pub struct Service {
