@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod http_call;
 mod links;
 mod nearest;
