@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod demo;
 pub mod http_call;
 mod links;
+mod listeners;
 mod nearest;
 mod peer;
 mod rpc_port;
