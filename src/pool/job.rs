@@ -102,7 +102,7 @@ impl Job {
         let mut template = Rc::clone(parts.template);
         loop {
             let split = split(template.value, parts.terms, parts.claims);
-            split.check().map_err(JobError::Split)?;
+            split.check(parts.terms).map_err(JobError::Split)?;
             let coinbase = build_coinbase(parts, &template, &split)?;
             let extranonce_len = JOB_STAMP + EXTRANONCE1 + parts.extranonce2_len;
             let (weight, size) = (coinbase.weight(extranonce_len), coinbase.size(extranonce_len));
