@@ -24,6 +24,8 @@ pub const WINDOW_SLOTS: usize = 288;
 
 /// Extranonce1: what the pool gives each connection, in bytes.
 pub const EXTRANONCE1: usize = 4;
+/// Bytes before extranonce1 that differ from job to job, and from sending to sending of one job.
+pub const JOB_STAMP: usize = 4;
 /// Extranonce2: what a rig may vary, in bytes. cgminer above 8 never submits; NiceHash needs 4 or more.
 pub const EXTRANONCE2_MIN: usize = 2;
 /// Largest extranonce2, in bytes.
@@ -35,9 +37,9 @@ pub const HEIGHT_PUSH: usize = 5;
 /// Bytes kept for a merged-mining commitment: its push opcode and 44 bytes.
 pub const AUX_TAG: usize = 45;
 /// Longest tag that the operator may put in the coinbase, in bytes.
-pub const COINBASE_TAG: usize = 36;
+pub const COINBASE_TAG: usize = 33;
 const _: () = assert!(
-    HEIGHT_PUSH + AUX_TAG + 1 + EXTRANONCE1 + EXTRANONCE2_MAX + COINBASE_TAG <= COINBASE_SCRIPT,
+    HEIGHT_PUSH + AUX_TAG + 1 + JOB_STAMP + EXTRANONCE1 + EXTRANONCE2_MAX + COINBASE_TAG <= COINBASE_SCRIPT,
     "a coinbase scriptSig holds all its parts at their largest"
 );
 /// Most outputs that may be configured for a coinbase.

@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 
 use crate::base::Hash32;
-use crate::base::limits::{EXTRANONCE1, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
+use crate::base::limits::{EXTRANONCE1, JOB_STAMP, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
 use crate::coin::block;
 use crate::coin::coinbase::{Coinbase, CoinbaseError, CoinbaseSpec, TxOut};
 use crate::coin::template::Template;
@@ -102,9 +102,9 @@ impl Job {
         let mut template = Rc::clone(parts.template);
         loop {
             let split = split(template.value, parts.terms, parts.claims);
-            split.check().map_err(JobError::Split)?;
+            split.check(parts.terms).map_err(JobError::Split)?;
             let coinbase = build_coinbase(parts, &template, &split)?;
-            let extranonce_len = EXTRANONCE1 + parts.extranonce2_len;
+            let extranonce_len = JOB_STAMP + EXTRANONCE1 + parts.extranonce2_len;
             let (weight, size) = (coinbase.weight(extranonce_len), coinbase.size(extranonce_len));
             if !template.fits(weight, size, coinbase.sigops()) {
                 let fitted = Template::clone(&template).fit(weight, size, coinbase.sigops());
@@ -135,10 +135,11 @@ impl Job {
     /// The `mining.notify` line. `epoch` tells a job that is sent again with a new difficulty from the
     /// first sending; 0 is the first.
     pub fn notify(&self, epoch: u32, clean: bool) -> Vec<u8> {
+        let id = JobId { seq: self.seq, epoch };
         notify(&NotifyParts {
-            job_id: &JobId { seq: self.seq, epoch }.to_string(),
+            job_id: &id.to_string(),
             prev_hash: &block::stratum_prev_hash(&self.template.prev_hash),
-            first: &self.coinbase.first,
+            first: &[self.coinbase.first.as_slice(), &id.stamp()].concat(),
             second: &self.coinbase.second,
             branch: &self.branch,
             version: self.version,
@@ -148,9 +149,20 @@ impl Job {
         })
     }
 
-    /// The whole block that `header` solves.
-    pub fn assemble(&self, header: &[u8; 80], extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
-        let coinbase = self.coinbase.for_block(extranonce1, extranonce2);
+    /// The coinbase's id as it was mined under `epoch`. The extranonce2 has the length of [`JobParts`].
+    pub fn coinbase_id(&self, epoch: u32, extranonce1: [u8; EXTRANONCE1], extranonce2: &[u8]) -> Hash32 {
+        self.coinbase.txid(&self.prefix(epoch, extranonce1), extranonce2)
+    }
+
+    /// The whole block that `header`, mined under `epoch`, solves.
+    pub fn assemble(
+        &self,
+        header: &[u8; 80],
+        epoch: u32,
+        extranonce1: [u8; EXTRANONCE1],
+        extranonce2: &[u8],
+    ) -> Vec<u8> {
+        let coinbase = self.coinbase.for_block(&self.prefix(epoch, extranonce1), extranonce2);
         block::assemble(header, &coinbase, &self.template.transactions, self.template.mweb.as_deref())
     }
 
@@ -167,6 +179,13 @@ impl Job {
         self.seen.insert(fingerprint);
         true
     }
+
+    fn prefix(&self, epoch: u32, extranonce1: [u8; EXTRANONCE1]) -> [u8; JOB_STAMP + EXTRANONCE1] {
+        let mut prefix = [0; JOB_STAMP + EXTRANONCE1];
+        prefix[..JOB_STAMP].copy_from_slice(&JobId { seq: self.seq, epoch }.stamp());
+        prefix[JOB_STAMP..].copy_from_slice(&extranonce1);
+        prefix
+    }
 }
 
 fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Result<Coinbase, JobError> {
@@ -180,7 +199,7 @@ fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Resul
         height: template.height,
         aux: &[],
         tag: &parts.chain.coinbase_tag,
-        extranonce_len: EXTRANONCE1 + parts.extranonce2_len,
+        extranonce_len: JOB_STAMP + EXTRANONCE1 + parts.extranonce2_len,
         outputs: &outputs,
         commitment: template.commitment(),
     })
@@ -207,6 +226,15 @@ impl fmt::Display for JobId {
 }
 
 impl JobId {
+    /// What the coinbase carries before the extranonce. Without it two jobs of one template and one split
+    /// would have the same headers: a share could be sent for both, or the job chosen, after the hash is
+    /// known, whose difficulty pays best. Jobs that are kept at the same time are far fewer than 2^16.
+    pub fn stamp(&self) -> [u8; JOB_STAMP] {
+        let ([_, _, _, _, _, _, seq_high, seq_low], [_, _, epoch_high, epoch_low]) =
+            (self.seq.to_be_bytes(), self.epoch.to_be_bytes());
+        [seq_high, seq_low, epoch_high, epoch_low]
+    }
+
     /// Reads what a rig sent back; `None` for what this pool never sends.
     pub fn parse(text: &str) -> Option<JobId> {
         let (seq, epoch) = text.split_once('x').unwrap_or((text, "0"));

@@ -3,13 +3,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::base::limits::{EXTRANONCE1, JOB_STAMP};
 use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::merkle;
 use crate::coin::params::Algorithm;
 use crate::wire::stratum::ErrorCode;
 
-use super::job::Job;
+use super::job::{Job, JobId};
 
 /// A block's time may be at most this far ahead of the node's clock, in seconds (consensus: two hours), less
 /// a margin for clocks that differ.
@@ -18,8 +19,10 @@ const NTIME_AHEAD: u32 = 7_000;
 /// What a rig claims, and what it was told before.
 #[derive(Clone, Copy, Debug)]
 pub struct Submission<'a> {
+    /// The sending of the job that it was mined under (see [`Job::notify`]).
+    pub epoch: u32,
     /// Given to the connection by the pool.
-    pub extranonce1: &'a [u8],
+    pub extranonce1: [u8; EXTRANONCE1],
     /// Chosen by the rig.
     pub extranonce2: &'a [u8],
     /// Seconds since 1970.
@@ -119,12 +122,13 @@ pub fn judge(
     }
     let bits = submission.version_bits.unwrap_or(0);
     let version = job.version | (bits & submission.version_mask);
-    let fingerprint = fingerprint(submission, version);
+    let stamp = JobId { seq: job.seq, epoch: submission.epoch }.stamp();
+    let fingerprint = fingerprint(submission, stamp, version);
     if job.has_seen(fingerprint) {
         // It was tried for a block when it was new.
         return Verdict { solves: None, credit: Err(Reject::Duplicate) };
     }
-    let coinbase = job.coinbase.txid(submission.extranonce1, submission.extranonce2);
+    let coinbase = job.coinbase_id(submission.epoch, submission.extranonce1, submission.extranonce2);
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
     let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
@@ -148,9 +152,12 @@ pub fn judge(
 }
 
 /// Two submissions of one job have the same fingerprint when they are the same header.
-fn fingerprint(submission: &Submission, version: u32) -> u64 {
+fn fingerprint(submission: &Submission, stamp: [u8; JOB_STAMP], version: u32) -> u64 {
     let mut hasher = DefaultHasher::new();
     let Submission { extranonce1, extranonce2, ntime, nonce, .. } = submission;
-    (extranonce1, extranonce2, ntime, nonce, version).hash(&mut hasher);
+    (stamp, extranonce1, extranonce2, ntime, nonce, version).hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,10 @@ use crate::coin::script::Script;
 use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Part, Stamp, Term, TermSet};
 use super::spec::Terms;
 
+/// The largest coinbase value that is believed, in base units: more than all litecoins, and a thousand such
+/// blocks still fit a balance.
+const MOST_VALUE: u64 = 1 << 53;
+
 /// What one miner has with one chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -199,7 +203,11 @@ impl Ledger {
         }
         let paid: u128 = found.parts.iter().map(|part| u128::from(part.paid)).sum();
         let entitled: u128 = found.parts.iter().map(|part| u128::from(part.entitled)).sum();
-        if paid + u128::from(found.pool_amount) != u128::from(found.value) || entitled > u128::from(found.value) {
+        // Balances are signed: no coinbase of any coin comes near their bound.
+        if paid + u128::from(found.pool_amount) != u128::from(found.value)
+            || entitled > u128::from(found.value)
+            || found.value > MOST_VALUE
+        {
             return Err(LedgerError::Unbalanced(format!("block {}", name())));
         }
         let before = self.blocks.last().map_or(0, |block| block.found.total_work);
@@ -265,3 +273,6 @@ impl Part {
         self.entitled as i64 - self.paid as i64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ impl Pool {
         let cap = self.network_difficulty();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
-        if !session.is_mining() || session.announced() == Some(difficulty) {
+        if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
         let mut bytes = stratum::set_difficulty(&difficulty.to_string());
@@ -298,7 +298,8 @@ impl Pool {
             JobId::parse(&submit.job_id).and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
         let Some((id, job, difficulty)) = found else { return refuse(Reject::JobNotFound) };
         let submission = Submission {
-            extranonce1: &session.extranonce1,
+            epoch: id.epoch,
+            extranonce1: session.extranonce1,
             extranonce2: submit.extranonce2.as_slice(),
             ntime: submit.ntime,
             nonce: submit.nonce,

@@ -14,6 +14,9 @@ use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
 
+/// Difficulties remembered per connection before the next change waits for the next job.
+const MOST_SENT: usize = 64;
+
 /// A username that was accepted on a connection.
 #[derive(Debug)]
 pub struct Authorised {
@@ -96,6 +99,12 @@ impl Session {
         }
         let needed = self.sent.iter().rposition(|(id, _)| id.seq < oldest_job).unwrap_or(0);
         self.sent.drain(..needed);
+    }
+
+    /// Whether the current job may be sent again with another difficulty. A rig that asks for one after
+    /// the other must not fill the memory: it is told at the next job.
+    pub fn may_resend(&self) -> bool {
+        self.sent.len() < MOST_SENT
     }
 
     /// A fresh name for sending the job `seq` once more.

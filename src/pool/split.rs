@@ -101,26 +101,51 @@ pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
 }
 
 impl Split {
-    /// Checks that nothing appeared or vanished: outputs sum to the value, entitlements to no more than
-    /// the value less the fee, and the pool's output to fee, remainder and what is carried.
-    pub fn check(&self) -> Result<(), Imbalance> {
-        let paid: i128 = self.paid.iter().map(|(.., amount)| i128::from(*amount)).sum();
-        let noted: i128 = self.parts.iter().map(|part| i128::from(part.paid)).sum();
-        let entitled: i128 = self.parts.iter().map(|part| i128::from(part.entitled)).sum();
-        let (value, fee, pool) = (i128::from(self.value), i128::from(self.fee), i128::from(self.pool_amount));
+    /// Checks the whole before anybody mines on it: the outputs sum to the value and are those that the
+    /// parts note; fee and entitlements are what `terms` and the work say; nobody is paid more than is due
+    /// or less than the minimum unless the value ran out; there are no more outputs than allowed.
+    pub fn check(&self, terms: &Terms) -> Result<(), Imbalance> {
         let wrong = |what: String| Err(Imbalance(what));
-        if paid + pool != value {
-            return wrong(format!("paid {paid} + pool {pool} is not the value {value}"));
+        if u128::from(self.fee) * u128::from(MILLION) > u128::from(self.value) * u128::from(terms.fee_ppm)
+            || (u128::from(self.fee) + 1) * u128::from(MILLION) <= u128::from(self.value) * u128::from(terms.fee_ppm)
+        {
+            return wrong(format!("the fee is {}, not {} ppm of {}", self.fee, terms.fee_ppm, self.value));
         }
-        if noted != paid {
-            return wrong(format!("parts note {noted} as paid, outputs pay {paid}"));
+        let paid: u128 = self.paid.iter().map(|(.., amount)| u128::from(*amount)).sum();
+        if paid + u128::from(self.pool_amount) != u128::from(self.value) {
+            return wrong(format!("paid {paid} + pool {} is not the value {}", self.pool_amount, self.value));
         }
-        if entitled + fee > value {
-            return wrong(format!("entitled {entitled} + fee {fee} is more than the value {value}"));
+        if self.paid.len() > terms.max_outputs.saturating_sub(1) as usize {
+            return wrong(format!("{} miners are paid of {} outputs", self.paid.len(), terms.max_outputs));
         }
-        let remainder = value - fee - entitled;
-        if pool != fee + remainder + (entitled - paid) {
-            return wrong(format!("pool {pool} is not fee {fee} + remainder {remainder} + carried"));
+        if self.parts.windows(2).any(|pair| pair[0].miner >= pair[1].miner) {
+            return wrong("a miner has two parts".into());
+        }
+        let mut outputs: Vec<(MinerId, u64)> = self.paid.iter().map(|(miner, _, amount)| (*miner, *amount)).collect();
+        outputs.sort_unstable();
+        let noted = self.parts.iter().filter(|part| part.paid > 0).map(|part| (part.miner, part.paid));
+        if !noted.eq(outputs) {
+            return wrong("the outputs are not those that the parts note".into());
+        }
+        let work: u128 = self.parts.iter().map(|part| u128::from(part.work)).sum();
+        let (mut entitled, mut is_short) = (0u128, false);
+        for part in &self.parts {
+            let (distributable, due) =
+                (self.value - self.fee, i128::from(part.entitled) + i128::from(part.balance_before));
+            if work == 0 || part.entitled != portion(distributable, part.work, work) {
+                return wrong(format!("miner {} is entitled to {} by the block", part.miner, part.entitled));
+            }
+            if part.paid > 0 && (i128::from(part.paid) > due || due < i128::from(terms.min_payout)) {
+                return wrong(format!("miner {} is paid {}, {due} is due", part.miner, part.paid));
+            }
+            entitled += u128::from(part.entitled);
+            is_short |= part.paid > 0 && i128::from(part.paid) < due;
+        }
+        if entitled > u128::from(self.value - self.fee) {
+            return wrong(format!("entitled {entitled} + fee {} is more than the value {}", self.fee, self.value));
+        }
+        if is_short && self.pool_amount > 0 {
+            return wrong("somebody is paid in part although there is value left".into());
         }
         Ok(())
     }
@@ -135,3 +160,6 @@ impl Split {
 fn portion(amount: u64, part: u64, whole: u128) -> u64 {
     u64::try_from(u128::from(amount) * u128::from(part) / whole).expect("a portion is no more than its whole")
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ fn round(units: f64) -> Difficulty {
     let quarters = (units.max(1.0) / power * 4.0).round() / 4.0;
     Difficulty::from_units(((power * quarters) as u64).max(1)).expect("at least one unit")
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,8 @@ pub struct Window {
     total_work: u128,
     total_shares: u64,
     dirty: Vec<(RowId, u64)>,
+    /// Names of cells on disk that are part of a longer slot now, and must be emptied there.
+    merged: Vec<CellKey>,
     expired_before: Option<u64>,
 }
 
@@ -80,6 +82,7 @@ impl Window {
             total_work: 0,
             total_shares: 0,
             dirty: Vec::with_capacity(capacity.min(1_024)),
+            merged: Vec::new(),
             expired_before: None,
         }
     }
@@ -92,7 +95,14 @@ impl Window {
         if slot > self.current || slot + WINDOW_SLOTS as u64 <= self.current {
             return false;
         }
+        if cell.shares == 0 {
+            return true;
+        }
         let Ok(row_id) = self.find_or_place(key.miner, script) else { return false };
+        if slot * self.slot_ms != key.slot_start_ms {
+            self.merged.push(key);
+            self.mark(row_id, slot);
+        }
         self.add(row_id, slot, cell.work, cell.shares);
         let last_share_ms = key.slot_start_ms;
         if let Some(row) = self.rows[row_id.0 as usize].as_mut() {
@@ -165,7 +175,8 @@ impl Window {
     /// The cells that changed since the last call, with what they hold now.
     pub fn take_changed(&mut self) -> Vec<(CellKey, Cell)> {
         let oldest = (self.current + 1).saturating_sub(WINDOW_SLOTS as u64);
-        let mut changed = Vec::with_capacity(self.dirty.len());
+        let mut changed = Vec::with_capacity(self.merged.len() + self.dirty.len());
+        changed.extend(self.merged.drain(..).map(|key| (key, Cell::default())));
         for (row_id, slot) in self.dirty.drain(..) {
             let Some(row) = self.rows[row_id.0 as usize].as_mut() else { continue };
             row.dirty_slot = None;
@@ -182,7 +193,9 @@ impl Window {
     pub fn mark_changed(&mut self, cells: &[(CellKey, Cell)]) {
         let rows: BTreeMap<MinerId, RowId> = self.iter().map(|(row_id, row)| (row.miner, row_id)).collect();
         for (key, _) in cells {
-            if let Some(row_id) = rows.get(&key.miner) {
+            if key.slot_start_ms % self.slot_ms != 0 {
+                self.merged.push(*key);
+            } else if let Some(row_id) = rows.get(&key.miner) {
                 self.mark(*row_id, key.slot_start_ms / self.slot_ms);
             }
         }
@@ -190,7 +203,7 @@ impl Window {
 
     /// Whether [`Window::take_changed`] would answer anything.
     pub fn has_changed(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.merged.is_empty()
     }
 
     /// Slots that start before this (in the pool's time) left the window since the last call.
@@ -315,3 +328,6 @@ impl Window {
 fn cell_index(row_id: RowId, slot: u64) -> usize {
     row_id.0 as usize * WINDOW_SLOTS + (slot % WINDOW_SLOTS as u64) as usize
 }
+
+#[cfg(test)]
+mod tests;

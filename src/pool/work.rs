@@ -169,7 +169,7 @@ impl Pool {
         if self.chains[0].ledger.block(&hash).is_some() {
             return;
         }
-        let bytes: Rc<[u8]> = job.assemble(header, &session.extranonce1, submit.extranonce2.as_slice()).into();
+        let bytes: Rc<[u8]> = job.assemble(header, id.epoch, session.extranonce1, submit.extranonce2.as_slice()).into();
         let finder = self.window.row(row).map_or(0, |row| row.miner);
         let worker = self.workers.get(worker).map_or(String::new(), |worker| worker.name.clone());
         let found = self.describe(job, hash, finder, worker, now);

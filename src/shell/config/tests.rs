@@ -187,8 +187,8 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
     );
     case(
         "/pools/0/payout/coinbase_tag",
-        json!("x".repeat(37)),
-        &["pools[0].payout.coinbase_tag: is 37 bytes long; shorten it to 36"],
+        json!("x".repeat(34)),
+        &["pools[0].payout.coinbase_tag: is 34 bytes long; shorten it to 33"],
     );
 }
 
