@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::blocks::{pool_address, script_of_type};
-use edgepool::shell::demo::chain::Chain as EmbeddedChain;
+use edgepool::shell::demo::chain::{Chain as EmbeddedChain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
 
 use crate::litecoind::{Chain, Litecoind};
@@ -155,10 +155,10 @@ fn wrong_shares_are_refused_and_not_counted() {
 /// the demo's, with a chain that nobody solves.
 #[test]
 fn a_share_below_its_difficulty_is_refused_and_vardiff_follows_the_miner() {
-    let chain = EmbeddedChain::new(1 << 40, 1_000, 1, 1_800_000_000_000);
+    let chain = EmbeddedChain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, seed: 1 }, 1_800_000_000);
     let node = EmbeddedNode::start(chain, "user:secret").unwrap();
     let pool = Pool::start_with(&[], EMBEDDED_ADDRESS, |entry| {
-        entry["nodes"] = json!([{"url": format!("http://{}", node.address()), "user": "user", "password": "secret"}]);
+        entry["nodes"] = json!([{"url": format!("http://{}", node.addr()), "user": "user", "password": "secret"}]);
         entry["vardiff"]["target_share_s"] = json!(1);
     });
     let mut miner = Miner::at_work(pool.stratum_port, EMBEDDED_ADDRESS, "d=0.001");

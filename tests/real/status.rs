@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use edgepool::shell::demo::chain::Chain;
+use edgepool::shell::demo::chain::{Chain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
 use serde_json::{Value, json};
 
@@ -21,10 +21,10 @@ const OTHER: &str = "mh5CE8Nbj38iND267s4XnvhSmhDW7yWc6Q";
 
 /// A pool on a chain that nobody solves.
 fn pool() -> (EmbeddedNode, Pool) {
-    let chain = Chain::new(1 << 40, 1_000, 1, 1_800_000_000_000);
+    let chain = Chain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, seed: 1 }, 1_800_000_000);
     let node = EmbeddedNode::start(chain, "user:secret").unwrap();
     let pool = Pool::start_with(&[], POOL, |entry| {
-        entry["nodes"] = json!([{"url": format!("http://{}", node.address()), "user": "user", "password": "secret"}]);
+        entry["nodes"] = json!([{"url": format!("http://{}", node.addr()), "user": "user", "password": "secret"}]);
     });
     (node, pool)
 }

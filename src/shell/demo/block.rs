@@ -1,107 +1,175 @@
-//! Reads a block back into what a node has to check, independently of how the pool wrote it.
+//! A submitted block taken apart into what the rules look at. Judges nothing but the serialisation.
 
 use crate::base::Hash32;
-use crate::coin::encode::{ReadError, Reader};
+use crate::coin::block::HEADER;
+use crate::coin::coinbase::{COMMITMENT_TAG, TxOut};
+use crate::coin::encode::{ReadError, Reader, varint_len};
 use crate::coin::pow::sha256d;
 use crate::coin::script::Script;
 
-/// A transaction of a block.
-pub struct Transaction {
-    /// As it lies in the block.
-    pub bytes: Vec<u8>,
-    /// Its id.
-    pub txid: Hash32,
-    /// Its id with witness.
-    pub wtxid: Hash32,
-    /// Previous output (id, index) and scriptSig of each input.
-    pub inputs: Vec<(Hash32, u32, Vec<u8>)>,
-    /// Amount in base units and script of each output.
-    pub outputs: Vec<(u64, Script)>,
-    /// The witness stack of the first input.
-    pub witness: Vec<Vec<u8>>,
-    /// Weight units (BIP141).
-    pub weight: u64,
-}
+/// What an input of a coinbase spends: output 2^32 − 1 of the transaction 0.
+const NO_OUTPUT: u32 = u32::MAX;
 
-/// A whole block.
-pub struct Block {
-    /// Its header.
-    pub header: [u8; 80],
-    /// Header field: version.
-    pub version: u32,
-    /// Header field: the block before.
-    pub prev_hash: Hash32,
-    /// Header field: merkle root.
-    pub root: Hash32,
-    /// Header field: seconds since 1970.
-    pub time: u32,
-    /// Header field: compact target.
-    pub bits: u32,
-    /// Its transactions, the coinbase first.
-    pub transactions: Vec<Transaction>,
-}
+/// Why bytes are not a block or a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable;
 
-impl Block {
-    /// Reads all of `bytes`; anything left over or missing is an error.
-    pub fn read(bytes: &[u8]) -> Result<Block, ReadError> {
-        let mut reader = Reader::new(bytes);
-        let header: [u8; 80] = reader.array()?;
-        let mut fields = Reader::new(&header);
-        let (version, prev_hash, root) = (fields.u32()?, fields.hash()?, fields.hash()?);
-        let (time, bits) = (fields.u32()?, fields.u32()?);
-        let count = reader.varint()?;
-        let mut transactions = Vec::new();
-        for _ in 0..count {
-            transactions.push(Transaction::read(&mut reader)?);
-        }
-        reader.finish()?;
-        Ok(Block { header, version, prev_hash, root, time, bits, transactions })
+impl From<ReadError> for Undecodable {
+    fn from(_: ReadError) -> Undecodable {
+        Undecodable
     }
 }
 
-impl Transaction {
-    /// Reads one transaction, with or without witness (BIP144).
-    pub fn read(reader: &mut Reader) -> Result<Transaction, ReadError> {
+/// A block's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub bytes: [u8; HEADER],
+    pub version: u32,
+    pub prev: Hash32,
+    pub root: Hash32,
+    pub time: u32,
+    pub bits: u32,
+}
+
+/// A block, its transactions in their order.
+#[derive(Clone, Debug)]
+pub struct Block<'a> {
+    pub header: Header,
+    pub transactions: Vec<Transaction<'a>>,
+}
+
+/// A transaction.
+#[derive(Clone, Debug)]
+pub struct Transaction<'a> {
+    pub txid: Hash32,
+    pub wtxid: Hash32,
+    pub inputs: Vec<Input<'a>>,
+    pub outputs: Vec<TxOut>,
+    /// Bytes with witness.
+    pub size: usize,
+    /// Bytes without.
+    pub stripped_size: usize,
+}
+
+/// One input with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// The transaction whose output is spent.
+    pub spent: Hash32,
+    /// Which of its outputs.
+    pub index: u32,
+    pub script: &'a [u8],
+    pub witness: Vec<&'a [u8]>,
+}
+
+impl<'a> Block<'a> {
+    /// Reads a whole block; nothing may be left over.
+    pub fn decode(bytes: &'a [u8]) -> Result<Block<'a>, Undecodable> {
+        let mut reader = Reader::new(bytes);
+        let header = Header::read(&mut reader)?;
+        let mut transactions = Vec::new();
+        for _ in 0..reader.varint()? {
+            transactions.push(Transaction::read(&mut reader)?);
+        }
+        reader.finish()?;
+        Ok(Block { header, transactions })
+    }
+
+    /// Weight units (BIP 141).
+    pub fn weight(&self) -> usize {
+        let frame = HEADER + varint_len(self.transactions.len() as u64);
+        4 * frame + self.transactions.iter().map(Transaction::weight).sum::<usize>()
+    }
+}
+
+impl Header {
+    fn read(reader: &mut Reader<'_>) -> Result<Header, Undecodable> {
+        let bytes: [u8; HEADER] = reader.array()?;
+        let mut fields = Reader::new(&bytes);
+        Ok(Header {
+            bytes,
+            version: fields.u32()?,
+            prev: fields.hash()?,
+            root: fields.hash()?,
+            time: fields.u32()?,
+            bits: fields.u32()?,
+        })
+    }
+}
+
+impl<'a> Transaction<'a> {
+    /// Reads one transaction, with or without witness (BIP 144).
+    pub fn read(reader: &mut Reader<'a>) -> Result<Transaction<'a>, Undecodable> {
         let whole = reader.rest();
-        let version: [u8; 4] = reader.array()?;
-        let has_witness = reader.rest().starts_with(&[0, 1]);
-        if has_witness {
-            reader.take(2)?;
+        let version = reader.take(4)?;
+        let has_witness = reader.rest().first() == Some(&0);
+        if has_witness && reader.take(2)? != [0, 1] {
+            return Err(Undecodable);
         }
         let body = reader.rest();
         let mut inputs = Vec::new();
         for _ in 0..reader.varint()? {
-            let (id, index) = (reader.hash()?, reader.u32()?);
-            inputs.push((id, index, reader.bytes()?.to_vec()));
-            reader.u32()?;
+            inputs.push(Input::read(reader)?);
         }
         let mut outputs = Vec::new();
         for _ in 0..reader.varint()? {
-            outputs.push((reader.u64()?, Script::from_bytes(reader.bytes()?.to_vec())));
+            outputs.push(TxOut { value: reader.u64()?, script: Script::from_bytes(reader.bytes()?.to_vec()) });
         }
-        let body = &body[..body.len() - reader.rest().len()];
-        let mut witness = Vec::new();
+        let body = read_of(body, reader);
         if has_witness {
-            for input in 0..inputs.len() {
+            for input in &mut inputs {
                 for _ in 0..reader.varint()? {
-                    let item = reader.bytes()?;
-                    if input == 0 {
-                        witness.push(item.to_vec());
-                    }
+                    input.witness.push(reader.bytes()?);
                 }
             }
+            // The form with witness is only for transactions that have one; so each has one serialisation.
+            if inputs.iter().all(|input| input.witness.is_empty()) {
+                return Err(Undecodable);
+            }
         }
-        let lock_time: [u8; 4] = reader.array()?;
-        let bytes = whole[..whole.len() - reader.rest().len()].to_vec();
-        let stripped = [&version[..], body, &lock_time].concat();
+        let lock_time = reader.take(4)?;
+        let whole = read_of(whole, reader);
         Ok(Transaction {
-            txid: sha256d(&stripped),
-            wtxid: sha256d(&bytes),
-            weight: 3 * stripped.len() as u64 + bytes.len() as u64,
-            bytes,
+            txid: sha256d(&[version, body, lock_time].concat()),
+            wtxid: sha256d(whole),
             inputs,
             outputs,
-            witness,
+            size: whole.len(),
+            stripped_size: version.len() + body.len() + lock_time.len(),
         })
     }
+
+    pub fn is_coinbase(&self) -> bool {
+        matches!(self.inputs.as_slice(), [input] if input.spent == [0; 32] && input.index == NO_OUTPUT)
+    }
+
+    pub fn has_witness(&self) -> bool {
+        self.size != self.stripped_size
+    }
+
+    /// Weight units (BIP 141).
+    pub fn weight(&self) -> usize {
+        3 * self.stripped_size + self.size
+    }
+
+    /// What a coinbase commits to: the last output of that form counts.
+    pub fn commitment(&self) -> Option<Hash32> {
+        let of = |output: &TxOut| output.script.as_bytes().strip_prefix(&COMMITMENT_TAG)?.first_chunk().copied();
+        self.outputs.iter().rev().find_map(of)
+    }
+}
+
+impl<'a> Input<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Input<'a>, Undecodable> {
+        let input = Input { spent: reader.hash()?, index: reader.u32()?, script: reader.bytes()?, witness: Vec::new() };
+        // The sequence, of which nothing here makes use.
+        reader.take(4)?;
+        Ok(input)
+    }
+}
+
+/// What was read since `from` was the rest.
+fn read_of<'a>(from: &'a [u8], reader: &Reader<'a>) -> &'a [u8] {
+    let (read, _) = from.split_at(from.len() - reader.rest().len());
+    read
 }

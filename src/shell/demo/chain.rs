@@ -1,311 +1,271 @@
-//! The demo's own chain: like Litecoin on regtest, with a difficulty that keeps blocks a few seconds apart. It
-//! believes nothing: every block is taken apart and checked as a node would. Opens no socket; time is an
-//! argument.
+//! A Litecoin-like regtest chain in memory, as a state machine: templates out, blocks in. It judges a block as
+//! litecoind does, but for what it spends: there are no coins but those that the mempool makes up. Has no
+//! sockets and no clock; time is an argument.
 
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use crate::base::rng::Rng;
+use super::block::{Block, Transaction};
+use super::mempool::{Mempool, Waiting};
+use super::retarget::{self, Step};
+use super::rules::{self, Place, VERSION, WEIGHT_LIMIT};
 use crate::base::{Hash32, display_hash};
 use crate::coin::block::{block_id, header};
-use crate::coin::coinbase::COMMITMENT_TAG;
+use crate::coin::coinbase::{COMMITMENT_TAG, TxOut};
 use crate::coin::difficulty::Target;
-use crate::coin::encode::{Reader, write_bytes, write_height};
 use crate::coin::merkle;
-use crate::coin::pow;
-use crate::coin::script::Script;
+use crate::coin::params::{Coin, Network, coin};
 use crate::coin::uint::U256;
 
-use super::block::{Block, Transaction};
-
-/// What a block creates, in base units: 6.25 coins, as on Litecoin's mainnet.
-const SUBSIDY: u64 = 625_000_000;
-/// Weight units of a block at most.
-const WEIGHT_LIMIT: u64 = 4_000_000;
-/// Blocks that the difficulty is averaged over.
-const RETARGET_BLOCKS: usize = 6;
-/// Blocks whose times make the median (BIP113).
+/// What a coinbase may pay beside the fees, in base units. It never halves: a demo that runs for long shall still
+/// have something to pay.
+pub const SUBSIDY: u64 = 1_250_000_000;
+/// Blocks whose contents are kept; of older ones only what the chain needs is.
+pub const KEPT_BLOCKS: usize = 1_000;
+/// Blocks whose median time the next one must be after.
 const MEDIAN_BLOCKS: usize = 11;
-/// A block may be this far ahead of the clock, in seconds.
-const AHEAD_S: u64 = 7_200;
 
-/// A block of the chain.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Its id.
-    pub hash: Hash32,
-    /// Its header's time.
-    pub time: u32,
-    /// When it arrived, in milliseconds.
-    pub arrived_ms: u64,
-    /// What its coinbase pays, the commitment not counted.
-    pub outputs: Vec<(u64, Script)>,
+/// What a chain is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainSpec {
+    /// A block shall come this often, in seconds.
+    pub block_interval_s: u32,
+    /// Hashes that the first block takes on average; at least 2.
+    pub start_hashes: u64,
+    /// Where the transactions' chance comes from.
+    pub seed: u64,
 }
 
-struct Pending {
-    transaction: Transaction,
-    fee: u64,
+/// Why a block did not become the tip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The bytes are no block (RPC error −22).
+    Undecodable,
+    /// litecoind's word for it: `high-hash`, `duplicate`, `inconclusive` …
+    Rejected(&'static str),
+}
+
+impl From<&'static str> for SubmitError {
+    fn from(reason: &'static str) -> SubmitError {
+        SubmitError::Rejected(reason)
+    }
+}
+
+/// A block of the chain, for people to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainBlock {
+    /// Its id.
+    pub hash: Hash32,
+    /// Its place, the genesis block's being 0.
+    pub height: u32,
+    /// Its header's time, in seconds since 1970.
+    pub time: u32,
+    /// Its compact target.
+    pub bits: u32,
+    /// What its transactions paid, in base units.
+    pub fees: u64,
+    /// The outputs of its coinbase in their order, the witness commitment among them.
+    pub outputs: Vec<TxOut>,
+    /// The ids of its transactions, the coinbase first.
+    pub txids: Vec<Hash32>,
+}
+
+/// What is kept of every block.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    hash: Hash32,
+    time: u32,
+    bits: u32,
 }
 
 /// See the module.
+#[derive(Clone, Debug)]
 pub struct Chain {
+    spec: ChainSpec,
+    /// Every block, at the place of its height.
     links: Vec<Link>,
-    /// Blocks that were valid but not on the tip.
-    siblings: Vec<Hash32>,
-    mempool: Vec<Pending>,
-    mempool_changes: u64,
-    target: Target,
-    interval_ms: u64,
-    rng: Rng,
+    /// The last blocks.
+    recent: VecDeque<ChainBlock>,
+    mempool: Mempool,
 }
 
 impl Chain {
-    /// A chain with one block. `hashes` is what a block takes on average at first; later the difficulty
-    /// follows the hashrate, towards a block every `interval_ms`.
-    pub fn new(hashes: u64, interval_ms: u64, seed: u64, now_ms: u64) -> Chain {
-        let time = (now_ms / 1_000) as u32;
-        let genesis = block_id(&header(1, &[0; 32], &[0; 32], time, 0x207f_ffff, 0));
-        let mut chain = Chain {
-            links: vec![Link { hash: genesis, time, arrived_ms: now_ms, outputs: Vec::new() }],
-            siblings: Vec::new(),
-            mempool: Vec::new(),
-            mempool_changes: 0,
-            target: target_of(hashes),
-            interval_ms,
-            rng: Rng::new(seed),
-        };
-        chain.fill_mempool();
+    /// A chain of a genesis block made at this time.
+    pub fn new(spec: ChainSpec, now_s: u32) -> Chain {
+        let bits = compact(spec.start_hashes);
+        let hash = block_id(&header(VERSION, &[0; 32], &[0; 32], now_s, bits, 0));
+        let genesis =
+            ChainBlock { hash, height: 0, time: now_s, bits, fees: 0, outputs: Vec::new(), txids: Vec::new() };
+        let mempool = Mempool::new(spec.seed, now_s);
+        let mut chain = Chain { spec, links: Vec::new(), recent: VecDeque::new(), mempool };
+        chain.append(genesis);
         chain
     }
 
-    /// Every block, the first one first.
-    pub fn links(&self) -> &[Link] {
-        &self.links
+    /// The row of the coin table that it follows, but for the extension block: it has none.
+    pub fn coin() -> &'static Coin {
+        coin("litecoin").expect("litecoin is in the table")
     }
 
-    /// Height of the tip.
+    /// The network: where its addresses start with `rltc`.
+    pub fn network() -> &'static Network {
+        Chain::coin().network("regtest").expect("litecoin has a regtest")
+    }
+
+    /// The height of the tip.
     pub fn height(&self) -> u32 {
-        self.links.len() as u32 - 1
+        self.recent.back().map_or(0, |block| block.height)
     }
 
-    /// The tip.
-    pub fn tip(&self) -> &Link {
-        self.links.last().expect("there is a first block")
+    /// The tip's id.
+    pub fn best_hash(&self) -> Hash32 {
+        self.tip().hash
     }
 
-    /// What a long poll waits to change.
-    pub fn long_poll_id(&self) -> String {
-        format!("{}{}", display_hash(&self.tip().hash), self.mempool_changes)
+    /// The id of the block at a height.
+    pub fn block_hash(&self, height: u32) -> Option<Hash32> {
+        self.links.get(height as usize).map(|link| link.hash)
     }
 
-    /// The answer to `getblocktemplate`, in litecoind's shape.
-    pub fn template(&self, now_ms: u64) -> Value {
-        let transactions: Vec<Value> = self.mempool.iter().map(Pending::to_template).collect();
-        let fees: u64 = self.mempool.iter().map(|pending| pending.fee).sum();
-        let wtxids: Vec<Hash32> = self.mempool.iter().map(|pending| pending.transaction.wtxid).collect();
+    /// The block at a height, if it is one of the last [`KEPT_BLOCKS`].
+    pub fn block(&self, height: u32) -> Option<&ChainBlock> {
+        let oldest = self.recent.front()?.height;
+        self.recent.get(height.checked_sub(oldest)? as usize)
+    }
+
+    /// What a long poll is asked with: the tip and how many transactions have come.
+    pub fn long_poll_id(&mut self, now_s: u32) -> String {
+        self.mempool.advance(now_s);
+        format!("{}{}", display_hash(&self.best_hash()), self.mempool.arrivals())
+    }
+
+    /// The `result` of getblocktemplate in litecoind's shape.
+    pub fn template(&mut self, now_s: u32) -> Value {
+        let long_poll_id = self.long_poll_id(now_s);
+        let place = self.place_after(self.height());
+        let target = Target::from_compact(place.bits).expect("the bits of a place are a target");
+        let mintime = place.median_time.saturating_add(1);
+        let waiting = self.mempool.waiting();
+        let wtxids: Vec<Hash32> = waiting.iter().map(|transaction| transaction.wtxid).collect();
         let commitment = [COMMITMENT_TAG.as_slice(), &merkle::witness_commitment(&wtxids)].concat();
-        let target = Target::from_compact(self.bits()).expect("the chain's own target");
+        let fees: u64 = waiting.iter().map(|transaction| transaction.fee).sum();
         json!({
             "capabilities": ["proposal"],
-            "version": 0x2000_0000,
+            "version": VERSION,
             "rules": ["csv", "!segwit", "taproot"],
             "vbavailable": {},
             "vbrequired": 0,
-            "previousblockhash": display_hash(&self.tip().hash),
-            "transactions": transactions,
+            "previousblockhash": display_hash(&self.best_hash()),
+            "transactions": waiting.iter().map(|transaction| entry(transaction, waiting)).collect::<Vec<Value>>(),
             "coinbaseaux": {},
             "coinbasevalue": SUBSIDY + fees,
-            "longpollid": self.long_poll_id(),
+            "longpollid": long_poll_id,
             "target": hex::encode(target.value().to_be_bytes()),
-            "mintime": self.median_time() + 1,
+            "mintime": mintime,
             "mutable": ["time", "transactions", "prevblock"],
             "noncerange": "00000000ffffffff",
             "sigoplimit": 80_000,
-            "sizelimit": WEIGHT_LIMIT,
+            "sizelimit": 4_000_000,
             "weightlimit": WEIGHT_LIMIT,
-            "curtime": (now_ms / 1_000).max(u64::from(self.median_time()) + 1),
-            "bits": format!("{:08x}", self.bits()),
-            "height": self.height() + 1,
+            "curtime": now_s.max(mintime),
+            "bits": format!("{:08x}", place.bits),
+            "height": place.height,
             "default_witness_commitment": hex::encode(commitment),
         })
     }
 
-    /// Checks a block as a node does, and puts it on the tip. The error is the string that `submitblock`
-    /// answers.
-    pub fn submit(&mut self, bytes: &[u8], now_ms: u64) -> Result<(), &'static str> {
-        let block = Block::read(bytes).map_err(|_| "decode")?;
-        let hash = block_id(&block.header);
-        if self.siblings.contains(&hash) || self.links.iter().any(|link| link.hash == hash) {
-            return Err("duplicate");
+    /// Makes a block the tip, or says why not. A valid block beside the tip is `inconclusive` and not kept: what was
+    /// first stays.
+    pub fn submit(&mut self, bytes: &[u8], now_s: u32) -> Result<(), SubmitError> {
+        let block = Block::decode(bytes).map_err(|_| SubmitError::Undecodable)?;
+        let hash = block_id(&block.header.bytes);
+        if self.find(&hash).is_some() {
+            return Err("duplicate".into());
         }
-        let parent = self.links.iter().rposition(|link| link.hash == block.prev_hash);
-        let parent = parent.ok_or("prev-blk-not-found")?;
-        let target = Target::from_compact(block.bits).ok_or("bad-diffbits")?;
-        if !target.is_met_by(&pow::scrypt(&block.header)) {
-            return Err("high-hash");
+        rules::check(&block)?;
+        let parent = self.find(&block.header.prev).ok_or("prev-blk-not-found")?;
+        let place = self.place_after(parent);
+        rules::check_in_place(&block, &place, now_s)?;
+        if parent != self.height() {
+            return Err("inconclusive".into());
         }
-        if parent != self.links.len() - 1 {
-            // Valid as far as it was looked at, and not the tip.
-            self.siblings.push(hash);
-            return Err("inconclusive");
+        let (coinbase, others) = rules::split(&block)?;
+        let fees = self.mempool.fees(others).ok_or("bad-txns-inputs-missingorspent")?;
+        let paid = coinbase.outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
+        if paid.is_none_or(|paid| paid > SUBSIDY + fees) {
+            return Err("bad-cb-amount".into());
         }
-        if block.bits != self.bits() {
-            return Err("bad-diffbits");
-        }
-        if block.version < 0x2000_0000 || block.version >> 31 != 0 {
-            return Err("bad-version");
-        }
-        if block.time <= self.median_time() {
-            return Err("time-too-old");
-        }
-        if u64::from(block.time) > now_ms / 1_000 + AHEAD_S {
-            return Err("time-too-new");
-        }
-        let outputs = self.check_transactions(&block)?;
-        self.extend(Link { hash, time: block.time, arrived_ms: now_ms, outputs });
+        self.mempool.handle_block(others);
+        self.append(ChainBlock {
+            hash,
+            height: place.height,
+            time: block.header.time,
+            bits: place.bits,
+            fees,
+            outputs: coinbase.outputs.clone(),
+            txids: block.transactions.iter().map(|Transaction { txid, .. }| *txid).collect(),
+        });
         Ok(())
     }
 
-    fn check_transactions(&self, block: &Block) -> Result<Vec<(u64, Script)>, &'static str> {
-        let (coinbase, others) = block.transactions.split_first().ok_or("bad-cb-missing")?;
-        let ids = |id: fn(&Transaction) -> Hash32| others.iter().map(id).collect::<Vec<Hash32>>();
-        let branch = merkle::branch(&ids(|transaction| transaction.txid));
-        if merkle::root(coinbase.txid, &branch) != block.root {
-            return Err("bad-txnmrklroot");
-        }
-        let [(spent, u32::MAX, script)] = &coinbase.inputs[..] else { return Err("bad-cb-missing") };
-        if *spent != [0; 32] {
-            return Err("bad-cb-missing");
-        }
-        if !(2..=100).contains(&script.len()) {
-            return Err("bad-cb-length");
-        }
-        let mut height = Vec::new();
-        write_height(&mut height, self.height() + 1);
-        if !script.starts_with(&height) {
-            return Err("bad-cb-height");
-        }
-        let mut fees = 0;
-        for transaction in others {
-            let known = self.mempool.iter().find(|pending| pending.transaction.bytes == transaction.bytes);
-            fees += known.ok_or("bad-txns-inputs-missingorspent")?.fee;
-        }
-        let paid: u128 = coinbase.outputs.iter().map(|(amount, _)| u128::from(*amount)).sum();
-        if paid > u128::from(SUBSIDY + fees) {
-            return Err("bad-cb-amount");
-        }
-        let commitment =
-            coinbase.outputs.iter().rev().find(|(_, script)| script.as_bytes().starts_with(&COMMITMENT_TAG));
-        match commitment {
-            Some((_, script)) => {
-                let ours = merkle::witness_commitment(&ids(|transaction| transaction.wtxid));
-                if coinbase.witness != [vec![0; 32]] {
-                    return Err("bad-witness-nonce-size");
-                }
-                if script.as_bytes()[COMMITMENT_TAG.len()..] != ours {
-                    return Err("bad-witness-merkle-match");
-                }
-            }
-            None if block.transactions.iter().any(|transaction| !transaction.witness.is_empty()) => {
-                return Err("unexpected-witness");
-            }
-            None => {}
-        }
-        let weight: u64 = block.transactions.iter().map(|transaction| transaction.weight).sum();
-        if weight + 4 * 89 > WEIGHT_LIMIT {
-            return Err("bad-blk-weight");
-        }
-        let pays = |(_, script): &&(u64, Script)| !script.as_bytes().starts_with(&COMMITMENT_TAG);
-        Ok(coinbase.outputs.iter().filter(pays).cloned().collect())
+    /// The height of a block. The last are looked at first: they are asked for most.
+    pub fn find(&self, hash: &Hash32) -> Option<u32> {
+        self.links.iter().rposition(|link| link.hash == *hash).map(|height| height as u32)
     }
 
-    fn extend(&mut self, link: Link) {
-        self.links.push(link);
-        self.retarget();
-        self.mempool.clear();
-        self.fill_mempool();
+    fn tip(&self) -> &ChainBlock {
+        self.recent.back().expect("a chain has its genesis block at least")
     }
 
-    /// Follows the hashrate: the average of the last blocks' times decides, at most doubling or halving.
-    fn retarget(&mut self) {
-        let count = self.links.len().min(RETARGET_BLOCKS + 1);
-        let recent = &self.links[self.links.len() - count..];
-        let (Some(first), Some(last)) = (recent.first(), recent.last()) else { return };
-        let taken = last.arrived_ms.saturating_sub(first.arrived_ms).max(1);
-        let wanted = self.interval_ms * (count as u64 - 1);
-        let hashes = self.target.expected_hashes().to_u64().unwrap_or(u64::MAX);
-        let next = (u128::from(hashes) * u128::from(wanted) / u128::from(taken)) as u64;
-        // Half of the step, so that chance in a few blocks is not taken for a change of hashrate.
-        let next = next.clamp(hashes / 2, hashes.saturating_mul(2));
-        self.target = target_of((hashes + next) / 2);
-    }
-
-    fn bits(&self) -> u32 {
-        self.target.to_compact()
-    }
-
-    fn median_time(&self) -> u32 {
-        let recent: VecDeque<u32> = self.links.iter().rev().take(MEDIAN_BLOCKS).map(|link| link.time).collect();
-        let mut sorted = Vec::from(recent);
-        sorted.sort_unstable();
-        sorted[sorted.len() / 2]
-    }
-
-    /// A few payments for the next block to carry, legacy and segwit by turns.
-    fn fill_mempool(&mut self) {
-        for index in 0..2 + self.rng.below(4) {
-            let bytes = made_up_payment(&mut self.rng, index % 2 == 0);
-            let transaction = Transaction::read(&mut Reader::new(&bytes)).expect("the chain's own serialisation");
-            self.mempool.push(Pending { transaction, fee: 1_000 + self.rng.below(50_000) });
+    fn append(&mut self, block: ChainBlock) {
+        self.links.push(Link { hash: block.hash, time: block.time, bits: block.bits });
+        self.recent.push_back(block);
+        if self.recent.len() > KEPT_BLOCKS {
+            self.recent.pop_front();
         }
-        self.mempool_changes += 1;
+    }
+
+    /// The place above the block at `parent`.
+    fn place_after(&self, parent: u32) -> Place {
+        let (before, _) = self.links.split_at(parent as usize + 1);
+        let last = |count: usize| &before[before.len().saturating_sub(count)..];
+        let step = |link: &Link| Step { time: link.time, hashes: expected_hashes(link.bits) };
+        let steps: Vec<Step> = last(retarget::WINDOW + 1).iter().map(step).collect();
+        let mut times: Vec<u32> = last(MEDIAN_BLOCKS).iter().map(|link| link.time).collect();
+        times.sort_unstable();
+        Place {
+            height: parent + 1,
+            bits: compact(retarget::next_hashes(&steps, self.spec.block_interval_s)),
+            median_time: times[times.len() / 2],
+        }
     }
 }
 
-impl Pending {
-    fn to_template(&self) -> Value {
-        let Transaction { bytes, txid, wtxid, weight, .. } = &self.transaction;
-        json!({
-            "data": hex::encode(bytes),
-            "txid": display_hash(txid),
-            "hash": display_hash(wtxid),
-            "depends": [],
-            "fee": self.fee,
-            "sigops": 4,
-            "weight": weight,
-        })
-    }
+/// A template's entry for a transaction.
+fn entry(transaction: &Waiting, all: &[Waiting]) -> Value {
+    let needed = all.iter().position(|other| Some(other.txid) == transaction.parent).map(|place| place + 1);
+    json!({
+        "data": hex::encode(&transaction.data),
+        "txid": display_hash(&transaction.txid),
+        "hash": display_hash(&transaction.wtxid),
+        "depends": Vec::from_iter(needed),
+        "fee": transaction.fee,
+        "sigops": transaction.sigops,
+        "weight": transaction.weight,
+    })
 }
 
-/// The target that takes `hashes` attempts on average, as its compact form can say it.
-fn target_of(hashes: u64) -> Target {
-    let exact = Target::new(U256::MAX.div_u64(hashes.max(2))).expect("a share of the largest number is not zero");
-    Target::from_compact(exact.to_compact()).expect("a target's own compact form")
+/// The compact target that takes so many hashes on average.
+fn compact(hashes: u64) -> u32 {
+    // Two hashes are regtest's easiest target.
+    let target = Target::new(U256::MAX.div_u64(hashes.max(2)));
+    target.expect("a quotient by 64 bits leaves 192").to_compact()
 }
 
-/// A well-formed transaction whose inputs exist nowhere: signatures are not what the demo is about.
-fn made_up_payment(rng: &mut Rng, segwit: bool) -> Vec<u8> {
-    let mut random = |length: usize| (0..length).map(|_| rng.next_u64() as u8).collect::<Vec<u8>>();
-    let mut bytes = 2u32.to_le_bytes().to_vec();
-    if segwit {
-        bytes.extend([0, 1]);
-    }
-    bytes.push(1);
-    bytes.extend(random(32));
-    bytes.extend(0u32.to_le_bytes());
-    write_bytes(&mut bytes, &if segwit { Vec::new() } else { random(107) });
-    bytes.extend(0xffff_fffd_u32.to_le_bytes());
-    bytes.push(1);
-    bytes.extend(50_000_000u64.to_le_bytes());
-    write_bytes(&mut bytes, &[&[0, 20][..], &random(20)].concat());
-    if segwit {
-        bytes.push(2);
-        write_bytes(&mut bytes, &random(71));
-        write_bytes(&mut bytes, &random(33));
-    }
-    bytes.extend(0u32.to_le_bytes());
-    bytes
+fn expected_hashes(bits: u32) -> u64 {
+    let hashes = Target::from_compact(bits).and_then(|target| target.expected_hashes().to_u64());
+    hashes.expect("targets of this chain are made from 64 bits of hashes")
 }
 
 #[cfg(test)]

@@ -1,234 +1,301 @@
-//! A rig of the demo: real scrypt on one thread, over real stratum, at the pace that it is told, so that a board
-//! has time left for the pool.
+//! A rig for the demo: mines at the pool over real TCP with real scrypt on one thread, slowly enough to leave the
+//! processor to others. Knows nothing of the pool but what stratum tells it.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::base::Hash32;
-use crate::coin::block::header;
-use crate::coin::difficulty::{Difficulty, Target};
-use crate::coin::merkle;
-use crate::coin::params::Algorithm;
-use crate::coin::pow::sha256d;
+use super::node::is_pause;
+use super::work::{Found, Work};
+use crate::coin::difficulty::Difficulty;
+use crate::shell::clock::Clock;
+use crate::wire::line::LineBuffer;
 
-/// After a lost connection, the next is tried after this.
+/// A pool that is away is looked for again after this.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// The pace is kept by resting after each piece of work; a second has this many, so that new work is noticed
-/// soon.
-const PIECES: u32 = 20;
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A pool that answers nothing for this long is left.
+const REPLY_MS: u64 = 60_000;
+/// The thread hashes and listens in turns of this length, in milliseconds.
+const TURN_MS: u64 = 50;
+/// A turn that came late makes up for this much at most, in milliseconds.
+const CATCH_UP_MS: u64 = 200;
+/// Longest line that a pool may send, in bytes.
+const LINE: usize = 256 * 1024;
 
-/// A running rig; it stops when this is dropped.
+const SUBSCRIBE: u64 = 1;
+const AUTHORIZE: u64 = 2;
+/// Ids from here on are of shares.
+const FIRST_SHARE: u64 = 3;
+
+/// A rig at work, until it is dropped.
 pub struct Miner {
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Miner {
-    /// Starts a rig that does `hashrate` hashes per second, or as many as it can.
-    pub fn start(pool: SocketAddr, username: String, hashrate: u32) -> Miner {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                // Whatever ended the connection, a rig comes back.
-                let _ = mine(pool, &username, hashrate, &stopped);
-                thread::park_timeout(RECONNECT);
-            }
-        });
-        Miner { stop, thread: Some(thread) }
-    }
+/// What a rig has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Whether it is connected and authorised.
+    pub at_work: bool,
+    /// Hashes made.
+    pub hashes: u64,
+    /// Shares that the pool took.
+    pub accepted: u64,
+    /// Shares that it did not.
+    pub rejected: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    stopping: AtomicBool,
+    at_work: AtomicBool,
+    hashes: AtomicU64,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
 }
 
 impl Miner {
-    /// Tells the rig to stop, and does not wait for it.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
+    /// Starts a rig that makes at most `hashrate` hashes a second and names itself `agent`. The pool need not be
+    /// there yet: it is looked for until it is.
+    pub fn spawn(pool: SocketAddr, username: &str, hashrate: u32, agent: &str) -> io::Result<Miner> {
+        let shared = Arc::new(Shared::default());
+        let rig = Rig {
+            pool,
+            username: username.to_string(),
+            agent: agent.to_string(),
+            hashrate: u64::from(hashrate.max(1)),
+            shared: shared.clone(),
+            clock: Clock::start(),
+        };
+        let thread = thread::Builder::new().name("demo-rig".into()).spawn(move || rig.run())?;
+        Ok(Miner { shared, thread: Some(thread) })
+    }
+
+    /// What it has done so far.
+    pub fn tally(&self) -> Tally {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Tally {
+            at_work: self.shared.at_work.load(Ordering::Relaxed),
+            hashes: count(&self.shared.hashes),
+            accepted: count(&self.shared.accepted),
+            rejected: count(&self.shared.rejected),
         }
     }
 }
 
 impl Drop for Miner {
     fn drop(&mut self) {
-        self.stop();
+        self.shared.stopping.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // A rig that panicked has stopped as well.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// A connection with what the pool last said.
-struct Connection {
-    reader: BufReader<TcpStream>,
-    /// Part of a line that has not ended yet.
-    partial: String,
-    extranonce1: Vec<u8>,
-    extranonce2_len: usize,
-    difficulty: Difficulty,
-    job: Option<Job>,
-    id: u64,
-}
-
-#[derive(Clone)]
-struct Job {
-    id: String,
-    prev_hash: Hash32,
-    first: Vec<u8>,
-    second: Vec<u8>,
-    branch: Vec<Hash32>,
-    version: u32,
-    bits: u32,
-    ntime: u32,
-    target: Target,
-}
-
-fn mine(pool: SocketAddr, username: &str, hashrate: u32, stop: &AtomicBool) -> io::Result<()> {
-    let mut connection = Connection::open(pool, username)?;
-    let mut extranonce2 = 0u64;
-    let mut nonce = 0u32;
-    let mut root = None;
-    while !stop.load(Ordering::Relaxed) {
-        if connection.listen()? {
-            root = None;
-        }
-        let Some(job) = connection.job.clone() else { continue };
-        let begun = Instant::now();
-        let mut hashes = 0;
-        while hashes < (hashrate / PIECES).max(1) && begun.elapsed() < Duration::from_secs(1) / PIECES {
-            let extranonce2 = &extranonce2.to_be_bytes()[8 - connection.extranonce2_len..];
-            let root = *root.get_or_insert_with(|| job.root(&connection.extranonce1, extranonce2));
-            let header = header(job.version, &job.prev_hash, &root, job.ntime, job.bits, nonce);
-            hashes += 1;
-            if job.target.is_met_by(&Algorithm::Scrypt.pow_hash(&header)) {
-                connection.submit(username, &job, extranonce2, nonce)?;
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                log::error!("a rig of the demo ended with a panic");
             }
-            nonce = nonce.wrapping_add(1);
         }
-        if nonce > 1 << 24 {
-            nonce = 0;
-            extranonce2 += 1;
-            root = None;
-        }
-        let due = Duration::from_secs(1) * hashes / hashrate.max(1);
-        thread::sleep(due.saturating_sub(begun.elapsed()));
     }
-    Ok(())
 }
 
-impl Connection {
-    fn open(pool: SocketAddr, username: &str) -> io::Result<Connection> {
-        let stream = TcpStream::connect(pool)?;
+/// What lives in the thread.
+struct Rig {
+    pool: SocketAddr,
+    username: String,
+    agent: String,
+    /// Hashes a second.
+    hashrate: u64,
+    shared: Arc<Shared>,
+    clock: Clock,
+}
+
+impl Rig {
+    fn run(&self) {
+        while !self.is_stopping() {
+            if let Err(ended) = self.connect() {
+                log::debug!("rig {} lost the pool: {ended}", self.username);
+            }
+            self.shared.at_work.store(false, Ordering::Relaxed);
+            if !self.is_stopping() {
+                thread::park_timeout(RECONNECT);
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::SeqCst)
+    }
+
+    /// One connection, from its start to its end.
+    fn connect(&self) -> io::Result<()> {
+        let stream = TcpStream::connect_timeout(&self.pool, CONNECT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut connection = Connection {
-            reader: BufReader::new(stream),
-            partial: String::new(),
-            extranonce1: Vec::new(),
-            extranonce2_len: 0,
+        stream.set_write_timeout(Some(CONNECT))?;
+        let mut session = Session {
+            rig: self,
+            stream,
+            lines: LineBuffer::new(LINE),
             difficulty: Difficulty::ONE,
-            job: None,
-            id: 0,
+            extranonce: None,
+            work: None,
+            extranonce2: 0,
+            next_id: FIRST_SHARE,
+            heard_ms: self.clock.now().mono_ms,
+            unanswered: 0,
         };
-        let subscribed = connection.ask("mining.subscribe", json!(["edgepool-demo/1"]))?;
-        let text = subscribed[1].as_str().unwrap_or_default();
-        connection.extranonce1 = hex::decode(text).map_err(|_| ErrorKind::InvalidData)?;
-        connection.extranonce2_len = subscribed[2].as_u64().filter(|length| *length <= 8).unwrap_or(4) as usize;
-        connection.ask("mining.authorize", json!([username, "x"]))?;
-        // From here on the pool speaks when it likes, and the rig works meanwhile.
-        connection.reader.get_ref().set_read_timeout(Some(Duration::from_millis(1)))?;
-        Ok(connection)
-    }
-
-    /// Sends a request and waits for its result.
-    fn ask(&mut self, method: &str, params: Value) -> io::Result<Value> {
-        let id = self.send(method, params)?;
-        loop {
-            let message = self.read()?.ok_or(ErrorKind::TimedOut)?;
-            if message["id"] == id {
-                return Ok(message["result"].clone());
-            }
-            self.take(&message);
-        }
-    }
-
-    fn send(&mut self, method: &str, params: Value) -> io::Result<u64> {
-        self.id += 1;
-        let line = json!({ "id": self.id, "method": method, "params": params }).to_string() + "\n";
-        self.reader.get_mut().write_all(line.as_bytes())?;
-        Ok(self.id)
-    }
-
-    fn submit(&mut self, username: &str, job: &Job, extranonce2: &[u8], nonce: u32) -> io::Result<()> {
-        let [ntime, nonce] = [job.ntime, nonce].map(|word| format!("{word:08x}"));
-        self.send("mining.submit", json!([username, job.id, hex::encode(extranonce2), ntime, nonce])).map(drop)
-    }
-
-    /// Takes in all that the pool has said; whether there is other work now.
-    fn listen(&mut self) -> io::Result<bool> {
-        let mut changed = false;
-        while let Some(message) = self.read()? {
-            changed |= self.take(&message);
-        }
-        Ok(changed)
-    }
-
-    /// The next message, if a whole one is there.
-    fn read(&mut self) -> io::Result<Option<Value>> {
-        match self.reader.read_line(&mut self.partial) {
-            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) => serde_json::from_str(&std::mem::take(&mut self.partial)).map(Some).map_err(io::Error::other),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Follows what the pool says of its own accord; whether there is other work now.
-    fn take(&mut self, message: &Value) -> bool {
-        let params = &message["params"];
-        match message["method"].as_str() {
-            Some("mining.set_difficulty") => {
-                self.difficulty = params[0].as_f64().and_then(Difficulty::from_f64).unwrap_or(self.difficulty);
-                false
-            }
-            Some("mining.notify") => {
-                self.job = Job::read(params, self.difficulty);
-                true
-            }
-            _ => false,
-        }
+        session.send(SUBSCRIBE, "mining.subscribe", json!([self.agent]))?;
+        session.send(AUTHORIZE, "mining.authorize", json!([self.username, "x"]))?;
+        session.mine()
     }
 }
 
-impl Job {
-    fn read(params: &Value, difficulty: Difficulty) -> Option<Job> {
-        let bytes = |value: &Value| hex::decode(value.as_str()?).ok();
-        let word = |index: usize| u32::from_str_radix(params[index].as_str()?, 16).ok();
-        let mut prev_hash: Hash32 = bytes(&params[1])?.try_into().ok()?;
-        prev_hash.chunks_mut(4).for_each(|word| word.reverse());
-        let branch = params[4].as_array()?.iter().map(|hash| bytes(hash)?.try_into().ok());
-        Some(Job {
-            id: params[0].as_str()?.to_string(),
-            prev_hash,
-            first: bytes(&params[2])?,
-            second: bytes(&params[3])?,
-            branch: branch.collect::<Option<Vec<Hash32>>>()?,
-            version: word(5)?,
-            bits: word(6)?,
-            ntime: word(7)?,
-            target: difficulty.target(Algorithm::Scrypt),
-        })
+/// One connection to the pool.
+struct Session<'a> {
+    rig: &'a Rig,
+    stream: TcpStream,
+    lines: LineBuffer,
+    /// Announced last; it counts from the next job on, as in cgminer.
+    difficulty: Difficulty,
+    /// The pool's part, and the length of the rig's own.
+    extranonce: Option<(Vec<u8>, usize)>,
+    work: Option<Work>,
+    /// Each job gets a part of its own of the coinbase, so that two jobs that differ in nothing else have no share
+    /// in common.
+    extranonce2: u64,
+    next_id: u64,
+    heard_ms: u64,
+    /// Requests that the pool owes an answer.
+    unanswered: u64,
+}
+
+impl Session<'_> {
+    /// Hashes and listens in turns, as the hashrate allows.
+    fn mine(&mut self) -> io::Result<()> {
+        let mut due_ms = self.rig.clock.now().mono_ms;
+        // Thousandths of hashes that the time so far allows.
+        let mut budget = 0;
+        while !self.rig.is_stopping() {
+            let now_ms = self.rig.clock.now().mono_ms;
+            let passed = now_ms.saturating_sub(due_ms) + TURN_MS;
+            budget += passed.min(CATCH_UP_MS) * self.rig.hashrate;
+            due_ms = now_ms + TURN_MS;
+            let count = budget / 1_000;
+            budget %= 1_000;
+            if let Some(work) = &mut self.work {
+                let found = work.search(count);
+                self.rig.shared.hashes.fetch_add(count, Ordering::Relaxed);
+                for share in found {
+                    self.submit(&share)?;
+                }
+            }
+            self.listen_until(due_ms)?;
+        }
+        Ok(())
     }
 
-    fn root(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Hash32 {
-        let coinbase = [&self.first, extranonce1, extranonce2, &self.second].concat();
-        merkle::root(sha256d(&coinbase), &self.branch)
+    fn submit(&mut self, share: &Found) -> io::Result<()> {
+        let params = json!([
+            self.rig.username,
+            share.job_id,
+            hex::encode(&share.extranonce2),
+            format!("{:08x}", share.ntime),
+            format!("{:08x}", share.nonce),
+        ]);
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send(id, "mining.submit", params)
+    }
+
+    fn send(&mut self, id: u64, method: &str, params: Value) -> io::Result<()> {
+        let line = json!({"id": id, "method": method, "params": params}).to_string() + "\n";
+        self.stream.write_all(line.as_bytes())?;
+        if self.unanswered == 0 {
+            self.heard_ms = self.rig.clock.now().mono_ms;
+        }
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// Takes in what the pool says until then, at least what has come already.
+    fn listen_until(&mut self, due_ms: u64) -> io::Result<()> {
+        let mut piece = [0; 4_096];
+        loop {
+            let now_ms = self.rig.clock.now().mono_ms;
+            let left = due_ms.saturating_sub(now_ms).max(1);
+            self.stream.set_read_timeout(Some(Duration::from_millis(left)))?;
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Err(io::Error::other("the pool closed the connection")),
+                Ok(count) => {
+                    self.heard_ms = now_ms;
+                    self.lines.push(&piece[..count]);
+                    while let Some(line) = self.lines.next() {
+                        let line = line.map_err(io::Error::other)?;
+                        let message: Value = serde_json::from_slice(line)?;
+                        self.take(&message)?;
+                    }
+                }
+                Err(error) if is_pause(&error) => {}
+                Err(error) => return Err(error),
+            }
+            let now_ms = self.rig.clock.now().mono_ms;
+            if self.unanswered > 0 && now_ms.saturating_sub(self.heard_ms) > REPLY_MS {
+                return Err(io::Error::other("the pool does not answer"));
+            }
+            if now_ms >= due_ms || self.rig.is_stopping() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, message: &Value) -> io::Result<()> {
+        let params = &message["params"];
+        let senseless = || io::Error::other(format!("senseless: {message}"));
+        match message["method"].as_str() {
+            Some("mining.notify") => {
+                let (extranonce1, extranonce2_len) = self.extranonce.as_ref().ok_or_else(senseless)?;
+                self.extranonce2 += 1;
+                let extranonce2 = self.extranonce2.to_le_bytes();
+                let (extranonce2, _) = extranonce2.split_at(*extranonce2_len);
+                let work = Work::parse(params, extranonce1, extranonce2, self.difficulty);
+                self.work = Some(work.ok_or_else(senseless)?);
+            }
+            Some("mining.set_difficulty") => {
+                let difficulty = params[0].as_f64().and_then(Difficulty::from_f64);
+                self.difficulty = difficulty.ok_or_else(senseless)?;
+            }
+            // Version masks and messages for a display: nothing that this rig makes use of.
+            Some(_) => {}
+            None => return self.take_reply(message),
+        }
+        Ok(())
+    }
+
+    fn take_reply(&mut self, reply: &Value) -> io::Result<()> {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let is_true = reply["result"] == true;
+        match reply["id"].as_u64() {
+            Some(SUBSCRIBE) => {
+                let extranonce1 = reply["result"][1].as_str().and_then(|text| hex::decode(text).ok());
+                let extranonce2_len = reply["result"][2].as_u64().and_then(|length| usize::try_from(length).ok());
+                let extranonce = extranonce1.zip(extranonce2_len.filter(|length| (1..=8).contains(length)));
+                self.extranonce = Some(extranonce.ok_or_else(|| io::Error::other(format!("no extranonce: {reply}")))?);
+            }
+            Some(AUTHORIZE) if is_true => self.rig.shared.at_work.store(true, Ordering::Relaxed),
+            Some(AUTHORIZE) => return Err(io::Error::other(format!("not authorised: {}", reply["error"]))),
+            Some(_) if is_true => {
+                self.rig.shared.accepted.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {
+                log::debug!("rig {}: share refused: {}", self.rig.username, reply["error"]);
+                self.rig.shared.rejected.fetch_add(1, Ordering::Relaxed);
+            }
+            None => return Err(io::Error::other(format!("an answer to nothing: {reply}"))),
+        }
+        Ok(())
     }
 }

@@ -2,10 +2,15 @@
 //! node client, stratum port and ledger; only the coin node and the rigs are the demo's own.
 
 mod block;
+mod calls;
 pub mod chain;
-mod miner;
+mod mempool;
+pub mod miner;
 pub mod node;
+mod retarget;
+mod rules;
 mod view;
+mod work;
 
 use std::fs;
 use std::io;
@@ -15,20 +20,19 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::coin::address;
-use crate::coin::params::coin;
 use crate::coin::script::Script;
 
 use super::clock::Clock;
 use super::config::{self, Config};
 use super::daemon::Daemon;
 use super::secrets::random_seed;
-use chain::Chain;
+use chain::{Chain, ChainSpec};
 use miner::Miner;
 use node::EmbeddedNode;
 use view::View;
 
-/// Blocks come this often on average, in milliseconds.
-const BLOCK_INTERVAL_MS: u64 = 4_000;
+/// Blocks come this often on average, in seconds.
+const BLOCK_INTERVAL_S: u32 = 4;
 /// The ports of the demo, if they are free.
 const PORTS: [u16; 2] = [8080, 3333];
 
@@ -36,7 +40,9 @@ const PORTS: [u16; 2] = [8080, 3333];
 /// earns less than the demo's minimum payout in a block, so that it is seen how its part is carried.
 const RIGS: [(&str, &str, u32); 4] =
     [("p2wpkh", "attic", 600), ("p2pkh", "barn", 300), ("p2sh", "cellar", 200), ("p2tr", "shed", 60)];
-const MIN_PAYOUT: &str = "0.5";
+const MIN_PAYOUT: &str = "1";
+/// What the rigs call themselves.
+const AGENT: &str = "edgepool-demo/1";
 
 /// Runs the demo for `seconds`, or until it is interrupted, and prints a summary. The ledger is in `data_dir`, or
 /// in a directory that is removed at the end. The error is for the terminal.
@@ -46,20 +52,21 @@ pub fn run(seconds: Option<u64>, data_dir: Option<&Path>) -> Result<(), String> 
     let clock = Clock::start();
     let seed = random_seed().map_err(failed)?;
     let total: u32 = RIGS.iter().map(|(.., hashrate)| hashrate).sum();
-    let hashes = u64::from(total) * BLOCK_INTERVAL_MS / 1_000;
-    let chain = Chain::new(hashes, BLOCK_INTERVAL_MS, seed, clock.now().wall_ms);
+    let spec =
+        ChainSpec { block_interval_s: BLOCK_INTERVAL_S, start_hashes: u64::from(total * BLOCK_INTERVAL_S), seed };
+    let chain = Chain::new(spec, (clock.now().wall_ms / 1_000) as u32);
     let password = format!("{seed:016x}");
     let node = EmbeddedNode::start(chain, &format!("demo:{password}")).map_err(failed)?;
-    let config = configuration(&scratch.path, node.address(), &password)?;
+    let config = configuration(&scratch.path, node.addr(), &password)?;
 
     let mut daemon = Daemon::start(&config, clock).map_err(|error| error.to_string())?;
     let (Some(stratum), Some(rpc)) = (daemon.stratum_address(), daemon.rpc_address()) else {
         return Err("the demo's ports are not open".to_string());
     };
-    let rigs: Vec<Miner> = RIGS
-        .iter()
-        .map(|(kind, worker, hashrate)| Miner::start(stratum, format!("{}.{worker}", address_of(kind)), *hashrate))
-        .collect();
+    let start = |(kind, worker, hashrate): &(&str, &str, u32)| {
+        Miner::spawn(stratum, &format!("{}.{worker}", address_of(kind)), *hashrate, AGENT)
+    };
+    let rigs = RIGS.iter().map(start).collect::<io::Result<Vec<Miner>>>().map_err(failed)?;
     let deadline = seconds.map(|seconds| clock.now().mono_ms + seconds * 1_000);
     let mut view = View::new(rpc, stratum);
     daemon
@@ -68,10 +75,9 @@ pub fn run(seconds: Option<u64>, data_dir: Option<&Path>) -> Result<(), String> 
             site.stop |= deadline.is_some_and(|at| site.now.mono_ms >= at);
         })
         .map_err(|error| format!("the event loop failed: {error}"))?;
-    rigs.iter().for_each(Miner::stop);
     drop(rigs);
     let now = clock.now();
-    view.finish(&mut daemon.site(now), &node.chain());
+    view.finish(&mut daemon.site(now), &node.chain.lock().expect("nothing panics while it holds the chain"));
     Ok(())
 }
 
@@ -111,9 +117,7 @@ fn address_of(kind: &str) -> String {
         "p2tr" => Script::witness(1, &[0x55; 32]).expect("32 bytes are a witness program"),
         _ => Script::p2pkh(&hash(0x44)),
     };
-    let litecoin = coin("litecoin").expect("the table has Litecoin");
-    let regtest = litecoin.network("regtest").expect("Litecoin has a regtest network");
-    address::encode(&script, litecoin, regtest).expect("each of these scripts has an address")
+    address::encode(&script, Chain::coin(), Chain::network()).expect("each of these scripts has an address")
 }
 
 /// Where the demo's ledger is; removed at the end unless the operator named it.

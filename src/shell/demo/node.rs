@@ -1,177 +1,199 @@
-//! The demo's chain behind the HTTP JSON-RPC of a coin node, on a loopback port: the pool talks to it as to any
-//! litecoind. A thread for each connection, which suits a demo; the pool itself has one thread.
+//! The demo's chain as a coin node: HTTP and JSON-RPC on a loopback port, in litecoind's shapes, so that the pool's
+//! ordinary client talks to it as to any node. A thread for each connection, as a node has; the pool stays with its
+//! one. Knows only the calls that a pool and a curious person make.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
-use crate::base::limits::{HTTP_HEAD, NODE_RESPONSE};
-use crate::base::{display_hash, parse_hash};
-use crate::wire::http::{HttpRequest, RequestReader, response};
-use crate::wire::jsonrpc::{self, Call, METHOD_NOT_FOUND, RpcError};
-
+use super::calls::Calls;
 use super::chain::Chain;
+use crate::base::limits::HTTP_HEAD;
+use crate::shell::clock::Clock;
+use crate::wire::http::{CONTINUE, HttpRequest, RequestReader, response};
+use crate::wire::jsonrpc::serve;
 
-/// A long poll is answered at the latest after this.
-const LONG_POLL: Duration = Duration::from_secs(60);
+/// Longest body of a request: a block of the largest size in hexadecimal, with its envelope.
+const BODY: usize = 8 * 1024 * 1024 + 1024;
+/// Connections at one time; a pool has two.
+const CONNECTIONS: usize = 16;
+/// A connection that says nothing for this long is closed, as litecoind does.
+const IDLE_MS: u64 = 30_000;
+/// How often a waiting thread looks whether it is to stop.
+pub(super) const PULSE: Duration = Duration::from_millis(200);
 
-/// The chain as threads share it.
-struct Shared {
-    chain: Mutex<Chain>,
-    /// Woken when the chain changes, or at the end.
-    changed: Condvar,
-    stopped: AtomicBool,
-    authorization: String,
+/// A node that answers until it is dropped.
+pub struct EmbeddedNode {
+    /// What it serves; to be locked only for a moment, since every call waits for it.
+    pub chain: Arc<Mutex<Chain>>,
+    addr: SocketAddr,
+    service: Arc<Service>,
+    listener: Option<JoinHandle<()>>,
 }
 
-/// A running node; it ends when this is dropped.
-pub struct EmbeddedNode {
-    shared: Arc<Shared>,
-    address: SocketAddr,
+/// What the threads share.
+pub(super) struct Service {
+    pub(super) chain: Arc<Mutex<Chain>>,
+    /// A block came, or the end.
+    pub(super) changed: Condvar,
+    pub(super) clock: Clock,
+    authorization: String,
+    stopping: AtomicBool,
 }
 
 impl EmbeddedNode {
-    /// Serves `chain` on a free loopback port to whoever shows `credentials` (`user:password`).
-    pub fn start(chain: Chain, credentials: &str) -> io::Result<EmbeddedNode> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            chain: Mutex::new(chain),
+    /// Serves `chain` on a free port of 127.0.0.1 to whoever shows `cookie`, which is `user:password` as in a node's
+    /// cookie file.
+    pub fn start(chain: Chain, cookie: &str) -> io::Result<EmbeddedNode> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let addr = socket.local_addr()?;
+        let chain = Arc::new(Mutex::new(chain));
+        let service = Arc::new(Service {
+            chain: chain.clone(),
             changed: Condvar::new(),
-            stopped: AtomicBool::new(false),
-            authorization: format!("Basic {}", BASE64_STANDARD.encode(credentials)),
+            clock: Clock::start(),
+            authorization: format!("Basic {}", STANDARD.encode(cookie)),
+            stopping: AtomicBool::new(false),
         });
-        let accepting = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if accepting.stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                let shared = Arc::clone(&accepting);
-                // A connection that breaks is the client's to open again.
-                thread::spawn(move || shared.serve(stream));
-            }
-        });
-        Ok(EmbeddedNode { shared, address })
+        let listener = thread::Builder::new().name("demo-node".into()).spawn({
+            let service = service.clone();
+            move || listen(&socket, &service)
+        })?;
+        Ok(EmbeddedNode { chain, addr, service, listener: Some(listener) })
     }
 
-    /// Where it answers.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The chain, to look at.
-    pub fn chain(&self) -> MutexGuard<'_, Chain> {
-        self.shared.lock()
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 }
 
 impl Drop for EmbeddedNode {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        self.shared.changed.notify_all();
-        // Wakes the accepting thread, so that it sees the end.
-        let _ = TcpStream::connect(self.address);
+        self.service.stopping.store(true, Ordering::SeqCst);
+        self.service.changed.notify_all();
+        // The listener's thread waits for a connection: this one ends it. Where there is none to be had, that thread
+        // is left to the end of the process.
+        if TcpStream::connect(self.addr).is_ok()
+            && let Some(listener) = self.listener.take()
+            && listener.join().is_err()
+        {
+            log::error!("the demo's node ended with a panic");
+        }
     }
 }
 
-impl Shared {
-    /// A thread that panicked left the chain as it was: blocks are put on it whole.
-    fn lock(&self) -> MutexGuard<'_, Chain> {
-        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+impl Service {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().expect("nothing panics while it holds the chain")
     }
 
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut reader = RequestReader::new(HTTP_HEAD, NODE_RESPONSE);
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = stream.read(&mut buffer)?;
-            if count == 0 || self.stopped.load(Ordering::Relaxed) {
+    pub(super) fn now_s(&self) -> u32 {
+        u32::try_from(self.clock.now().wall_ms / 1_000).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Accepts until the end, then waits for the connections' threads.
+fn listen(socket: &TcpListener, service: &Arc<Service>) {
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for accepted in socket.incoming() {
+        if service.is_stopping() {
+            break;
+        }
+        threads.retain(|thread| !thread.is_finished());
+        let Ok(stream) = accepted.inspect_err(|error| log::warn!("the demo's node can't accept: {error}")) else {
+            thread::sleep(PULSE);
+            continue;
+        };
+        if threads.len() >= CONNECTIONS {
+            continue;
+        }
+        let service = service.clone();
+        let spawned = thread::Builder::new().name("demo-node-call".into()).spawn(move || {
+            if let Err(error) = converse(stream, &service) {
+                log::debug!("a connection to the demo's node ended: {error}");
+            }
+        });
+        threads.extend(spawned.inspect_err(|error| log::warn!("the demo's node has no thread: {error}")));
+    }
+    for thread in threads {
+        if thread.join().is_err() {
+            log::error!("a connection to the demo's node ended with a panic");
+        }
+    }
+}
+
+/// Answers one connection's requests, one after another.
+fn converse(mut stream: TcpStream, service: &Service) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PULSE))?;
+    stream.set_write_timeout(Some(Duration::from_millis(IDLE_MS)))?;
+    let mut reader = RequestReader::new(HTTP_HEAD, BODY);
+    let mut heard_ms = service.clock.now().mono_ms;
+    let mut piece = [0; 16 * 1024];
+    while !service.is_stopping() && service.clock.now().mono_ms - heard_ms < IDLE_MS {
+        while let Some(request) = reader.next() {
+            let request = match request {
+                Ok(request) => request,
+                Err(error) => return stream.write_all(&response(error.status(), "text/plain", b"", false, &[])),
+            };
+            stream.write_all(&answer(&request, service))?;
+            if !request.keep_alive {
                 return Ok(());
             }
-            reader.push(&buffer[..count]);
-            while let Some(request) = reader.next() {
-                let request = request.map_err(|_| io::ErrorKind::InvalidData)?;
-                stream.write_all(&self.answer(&request))?;
+            heard_ms = service.clock.now().mono_ms;
+        }
+        if reader.take_continue() {
+            stream.write_all(CONTINUE)?;
+        }
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                heard_ms = service.clock.now().mono_ms;
+                reader.push(&piece[..count]);
             }
+            Err(error) if is_pause(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-
-    fn answer(&self, request: &HttpRequest) -> Vec<u8> {
-        if request.authorization.as_deref() != Some(&self.authorization) {
-            return response(401, "text/html", b"", true, &[("WWW-Authenticate", "Basic realm=\"jsonrpc\"")]);
-        }
-        let served = jsonrpc::serve(&request.body, |call| self.call(call));
-        response(served.status, "application/json", &served.body, request.keep_alive, &[])
-    }
-
-    fn call(&self, call: &Call) -> Result<Value, RpcError> {
-        let param = |index: usize| call.params.get(index);
-        match call.method.as_str() {
-            "getblocktemplate" => {
-                let known = param(0).and_then(|request| request.get("longpollid")).and_then(Value::as_str);
-                if let Some(known) = known {
-                    self.wait_for_change(known);
-                }
-                Ok(self.lock().template(now_ms()))
-            }
-            "submitblock" => {
-                let text = param(0).and_then(Value::as_str).unwrap_or_default();
-                let bytes = hex::decode(text).map_err(|_| RpcError::new(-22, "Block decode failed"))?;
-                let outcome = self.lock().submit(&bytes, now_ms());
-                self.changed.notify_all();
-                match outcome {
-                    Ok(()) => Ok(Value::Null),
-                    Err("decode") => Err(RpcError::new(-22, "Block decode failed")),
-                    Err(reason) => Ok(reason.into()),
-                }
-            }
-            "getblockhash" => {
-                let height = param(0).and_then(Value::as_u64).unwrap_or(u64::MAX);
-                let chain = self.lock();
-                let link = usize::try_from(height).ok().and_then(|height| chain.links().get(height));
-                link.map(|link| display_hash(&link.hash).into())
-                    .ok_or_else(|| RpcError::new(-8, "Block height out of range"))
-            }
-            "getblock" => {
-                let hash = param(0).and_then(Value::as_str).and_then(parse_hash);
-                let chain = self.lock();
-                let height = chain.links().iter().position(|link| Some(link.hash) == hash);
-                let height = height.ok_or_else(|| RpcError::new(-5, "Block not found"))?;
-                let link = &chain.links()[height];
-                let outputs: Vec<Value> = link
-                    .outputs
-                    .iter()
-                    .map(|(amount, script)| json!({ "value": amount, "script": hex::encode(script.as_bytes()) }))
-                    .collect();
-                Ok(json!({ "hash": display_hash(&link.hash), "height": height, "coinbase": outputs }))
-            }
-            "getbestblockhash" => Ok(display_hash(&self.lock().tip().hash).into()),
-            "getblockcount" => Ok(self.lock().height().into()),
-            "getconnectioncount" => Ok(1.into()),
-            "getblockchaininfo" => {
-                let height = self.lock().height();
-                Ok(json!({ "chain": "regtest", "blocks": height, "headers": height, "verificationprogress": 1.0 }))
-            }
-            _ => Err(RpcError::new(METHOD_NOT_FOUND, "Method not found")),
-        }
-    }
-
-    fn wait_for_change(&self, known: &str) {
-        let unchanged = |chain: &mut Chain| chain.long_poll_id() == known && !self.stopped.load(Ordering::Relaxed);
-        // Whatever woke it, the answer is the template as it is now.
-        drop(self.changed.wait_timeout_while(self.lock(), LONG_POLL, unchanged));
-    }
+    Ok(())
 }
 
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+/// Whether a read gave nothing, and the next may.
+pub(super) fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
+
+fn answer(request: &HttpRequest, service: &Service) -> Vec<u8> {
+    let keep = request.keep_alive;
+    if request.method != "POST" {
+        return response(405, "text/plain", b"JSONRPC server handles only POST requests", keep, &[]);
+    }
+    if request.authorization.as_ref() != Some(&service.authorization) {
+        let ask = [("WWW-Authenticate", "Basic realm=\"jsonrpc\"")];
+        return response(401, "text/html; charset=ISO-8859-1", b"", keep, &ask);
+    }
+    let served = serve(&request.body, |call| {
+        let none = Vec::new();
+        let params = match &call.params {
+            Value::Array(params) => params,
+            _ => &none,
+        };
+        Calls { service, params }.make(&call.method)
+    });
+    response(served.status, "application/json", &served.body, keep, &[])
+}
+
+#[cfg(test)]
+mod tests;

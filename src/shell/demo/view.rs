@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::base::amount::format_amount;
+use crate::base::display_hash;
+use crate::coin::address;
+use crate::coin::coinbase::TxOut;
 use crate::face::{Site, methods, table};
 
-use super::chain::Chain;
+use super::chain::{Chain, KEPT_BLOCKS};
 
 /// See the module.
 pub struct View {
@@ -84,16 +87,18 @@ impl View {
 fn summary(site: &mut Site, chain: &Chain) -> String {
     let balances = ask(site, "getbalances", json!([]));
     let stats = ask(site, "getminerstats", json!([]));
-    let on_chain: u64 = chain.links().iter().flat_map(|link| &link.outputs).map(|(amount, _)| amount).sum();
+    let blocks = ask(site, "getblocks", json!([KEPT_BLOCKS]));
+    let blocks = blocks.as_array().map_or(&[][..], Vec::as_slice);
+    let agreed = blocks.iter().filter(|block| is_on_chain(chain, block)).count();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let books = if balances["conserved"] == true { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
     format!(
-        "{} blocks, {} LTC in their coinbases by the chain, {} by the ledger\n\
+        "{} blocks with {} LTC in their coinbases; the chain has the same of {agreed} of the last {}\n\
          = {} paid to miners + {} owed + {} fees and remainders: {books}\n\
          {} shares accepted, {} rejected, {} stale\n",
-        chain.height(),
-        format_amount(on_chain),
+        ask(site, "getinfo", json!([]))["pools"][0]["blocks_found"],
         text(&balances["coinbase_total"]),
+        blocks.len(),
         text(&balances["paid_total"]),
         text(&balances["owed_total"]),
         text(&balances["fees_and_remainders_total"]),
@@ -101,6 +106,23 @@ fn summary(site: &mut Site, chain: &Chain) -> String {
         stats["rejected"],
         stats["stale"],
     )
+}
+
+/// Whether the chain has this block of the ledger, with the same payments.
+fn is_on_chain(chain: &Chain, block: &Value) -> bool {
+    let found = block["height"].as_u64().and_then(|height| chain.block(height as u32));
+    let Some(found) = found.filter(|found| block["hash"] == display_hash(&found.hash)) else { return false };
+    let paying = found.outputs.iter().filter(|output| output.value > 0);
+    let address = |output: &TxOut| address::encode(&output.script, Chain::coin(), Chain::network());
+    let mut paid: Vec<(Option<String>, String)> =
+        paying.map(|output| (address(output), format_amount(output.value))).collect();
+    let text = |value: &Value| value.as_str().map(str::to_string);
+    let outputs = block["outputs"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut noted: Vec<(Option<String>, String)> =
+        outputs.iter().map(|output| (text(&output["address"]), text(&output["amount"]).unwrap_or_default())).collect();
+    paid.sort();
+    noted.sort();
+    paid == noted
 }
 
 /// Asks the pool as any client of the RPC port does.

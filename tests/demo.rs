@@ -1,0 +1,119 @@
+//! The demo's parts around the edgepool binary as it ships: their node, their rigs, and blocks between them.
+
+#![cfg(feature = "shell")]
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use edgepool::coin::address;
+use edgepool::coin::script::Script;
+use edgepool::shell::demo::chain::{Chain, ChainSpec};
+use edgepool::shell::demo::miner::Miner;
+use edgepool::shell::demo::node::EmbeddedNode;
+use serde_json::json;
+
+const COOKIE: &str = "__cookie__:0123456789abcdef";
+
+/// The pool's process, ended with its owner.
+struct Pool(Child);
+
+impl Pool {
+    fn start(config: &Path, log: &Path) -> Pool {
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgepool"));
+        command.args(["run", "--config"]).arg(config);
+        Pool(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn address_of(script: &Script) -> String {
+    address::encode(script, Chain::coin(), Chain::network()).unwrap()
+}
+
+/// A configuration of a pool at the node; gives its path.
+fn configure(folder: &Path, node: SocketAddr, stratum: SocketAddr, pool_script: &Script) -> PathBuf {
+    fs::write(folder.join("cookie"), COOKIE).unwrap();
+    let config = json!({
+        "data_dir": folder,
+        "rpc": {"listen": format!("127.0.0.1:{}", free_port())},
+        "pools": [{
+            "name": "demo",
+            "coin": "litecoin",
+            "network": "regtest",
+            "nodes": [{"url": format!("http://{node}"), "cookie_file": folder.join("cookie")}],
+            "stratum": {"listen": stratum.to_string()},
+            "vardiff": {"start": 0.001, "min": 0.0001, "max": 1, "target_share_s": 1},
+            "payout": {"address": address_of(pool_script)}
+        }]
+    });
+    let path = folder.join("edgepool.json");
+    fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn rigs_make_blocks_that_pay_them_and_come_back_when_the_pool_does() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
+    let spec = ChainSpec { block_interval_s: 2, start_hashes: 300, seed: 1 };
+    let node = EmbeddedNode::start(Chain::new(spec, now_s), COOKIE).unwrap();
+    let height = || node.chain.lock().unwrap().height();
+
+    let stratum = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let pool_script = Script::witness(0, &[9; 20]).unwrap();
+    let config = configure(&folder, node.addr(), stratum, &pool_script);
+    let (pool_log, scripts) = (folder.join("log"), [Script::p2pkh(&[1; 20]), Script::witness(0, &[2; 32]).unwrap()]);
+    let rigs: Vec<Miner> = scripts
+        .iter()
+        .map(|script| Miner::spawn(stratum, &format!("{}.rig", address_of(script)), 150, "demo-rig/1").unwrap())
+        .collect();
+
+    let pool = Pool::start(&config, &pool_log);
+    wait_for("blocks", || height() >= 6);
+    drop(pool);
+    wait_for("the rigs notice", || rigs.iter().all(|rig| !rig.tally().at_work));
+    let before: Vec<u64> = rigs.iter().map(|rig| rig.tally().accepted).collect();
+    let _pool = Pool::start(&config, &pool_log);
+    wait_for("the rigs work again", || rigs.iter().zip(&before).all(|(rig, before)| rig.tally().accepted > *before));
+    let tip = height();
+    wait_for("a block after the restart", || height() > tip);
+
+    for rig in &rigs {
+        let tally = rig.tally();
+        assert!(tally.accepted > tally.rejected * 4, "{tally:?}");
+        assert!(tally.hashes > tally.accepted, "{tally:?}");
+    }
+    let chain = node.chain.lock().unwrap();
+    let block = chain.block(chain.height()).unwrap();
+    for script in scripts.iter().chain([&pool_script]) {
+        let paid = block.outputs.iter().any(|output| output.script == *script && output.value > 0);
+        assert!(paid, "{} is paid in block {}", address_of(script), block.height);
+    }
+    drop(chain);
+    fs::remove_dir_all(&folder).unwrap();
+}
