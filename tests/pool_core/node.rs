@@ -1,7 +1,7 @@
 //! A coin node as bytes: it reads the requests that the pool would send and answers as litecoind does, or
 //! fails in every way that nodes fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin_hashes::sha256d;
 use edgepool::pool::upstream::LinkKind;
@@ -46,6 +46,8 @@ pub struct FakeNode {
     pub submitted: Vec<String>,
     /// Names of the calls answered or ignored, in order.
     pub calls: Vec<String>,
+    /// Connections that are there.
+    pub open: BTreeSet<LinkKind>,
     template: Value,
     chain: BTreeMap<u64, String>,
     long_poll: Option<u64>,
@@ -63,6 +65,7 @@ impl FakeNode {
             verdict: None,
             submitted: Vec::new(),
             calls: Vec::new(),
+            open: BTreeSet::new(),
             template,
             chain: BTreeMap::new(),
             long_poll: None,
@@ -98,7 +101,15 @@ impl FakeNode {
 
     /// Connections are gone.
     pub fn forget_connections(&mut self) {
+        self.open.clear();
         self.long_poll = None;
+    }
+
+    pub fn close(&mut self, link: LinkKind) {
+        self.open.remove(&link);
+        if link == LinkKind::LongPoll {
+            self.long_poll = None;
+        }
     }
 
     pub fn receive(&mut self, link: LinkKind, bytes: &[u8]) -> Reply {

@@ -262,15 +262,20 @@ impl Scene {
             LinkAction::Connect(link) if self.nodes[node].mode == Mode::Refused => {
                 self.pool.handle_link_closed(id(node), link, "connection refused", self.now);
             }
-            LinkAction::Connect(link) => self.pool.handle_link_connected(id(node), link, self.now),
-            LinkAction::Close(LinkKind::LongPoll) => self.nodes[node].forget_connections(),
-            LinkAction::Close(LinkKind::Calls) => {}
+            LinkAction::Connect(link) => {
+                self.nodes[node].open.insert(link);
+                self.pool.handle_link_connected(id(node), link, self.now);
+            }
+            LinkAction::Close(link) => self.nodes[node].close(link),
+            // The connection ended in the meantime.
+            LinkAction::Send(link, _) if !self.nodes[node].open.contains(&link) => {}
             LinkAction::Send(link, bytes) => {
                 let (height, reply) = (self.nodes[node].height(), self.nodes[node].receive(link, &bytes));
                 self.effects.push(Effect::Call(node, self.nodes[node].calls.last().unwrap().clone()));
                 match reply {
                     Reply::Bytes(bytes) => self.pool.handle_link_bytes(id(node), link, &bytes, self.now),
                     Reply::Broken(bytes) => {
+                        self.nodes[node].close(link);
                         self.pool.handle_link_bytes(id(node), link, &bytes, self.now);
                         self.pool.handle_link_closed(id(node), link, "reset", self.now);
                     }
