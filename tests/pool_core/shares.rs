@@ -273,3 +273,26 @@ fn another_protocol_and_endless_garbage_are_shown_the_door() {
     assert!(scene.rigs[&endless].closed.is_some());
     assert_eq!(scene.pool.connections(), 0);
 }
+
+#[test]
+fn every_worker_of_a_connection_is_shown_with_its_difficulty() {
+    let mut spec = spec(1);
+    spec.vardiff.max = Difficulty::from_units(1 << 20).unwrap();
+    spec.vardiff.start = spec.vardiff.max;
+    let mut scene = Scene::start(spec);
+    let key = scene.connect();
+    scene.ask(key, "subscribe", "mining.subscribe", json!([]));
+    for name in ["a", "b"] {
+        scene.authorize(key, &format!("{}.{name}", address(1)), "x");
+    }
+    let shown = |scene: &Scene| -> Vec<f64> {
+        scene.pool.workers().iter().map(|worker| worker.difficulty.parse::<f64>().unwrap() * 65_536.0).collect()
+    };
+    assert_eq!(shown(&scene), [63.0, 63.0]);
+    // The network becomes easier, and with it the next job for everybody.
+    scene.nodes[0].set("bits", "200fffff".into());
+    scene.new_tip(0, &"ab".repeat(32));
+    scene.turn();
+    assert_eq!(scene.rigs[&key].job().difficulty * 65_536.0, 15.0);
+    assert_eq!(shown(&scene), [15.0, 15.0]);
+}
