@@ -26,6 +26,13 @@ const GARBAGE_LINES: u32 = 8;
 /// The answer to `client.get_version`.
 const VERSION: &str = concat!("edgepool/", env!("CARGO_PKG_VERSION"));
 
+/// A submission that a header could be built of.
+struct Judged {
+    verdict: Verdict,
+    job: JobId,
+    difficulty: Difficulty,
+}
+
 impl Pool {
     /// A miner has connected.
     pub fn handle_miner_connected(&mut self, peer: SocketAddr, now: Now) -> Key {
@@ -255,47 +262,32 @@ impl Pool {
     }
 
     fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
-        let (verdict, job_id, difficulty) = self.judge_submit(key, submit, now);
         let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
         let worker = worker.map(|authorised| (authorised.worker, authorised.row));
-        if let (Some(header), Some(job_id), Some((worker, row))) = (verdict.solves, job_id, worker) {
-            self.handle_solved(key, job_id, &header, submit, worker, row, now);
-        }
-        let credit = verdict.credit.and_then(|fingerprint| self.check_ledger(fingerprint));
-        match (credit, job_id, difficulty, worker) {
-            (Ok(fingerprint), Some(job_id), Some(difficulty), Some((worker, row))) => {
-                let remembered = self.jobs.find_mut(job_id.seq).is_some_and(|job| job.remember(fingerprint));
-                if !remembered {
-                    return self.refuse(key, &id, Some(worker), &Reject::Ledger("Too many shares for this job".into()));
-                }
-                self.count_credit(row, worker, difficulty, now);
-                let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
-                self.await_commit(key, id, worker, row, difficulty.units(), slot);
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.garbage = 0;
-                if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
-                    self.announce_difficulty(key);
-                }
+        let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
+            // A block pays by its job's split, whoever sends it and whatever is wrong with the share.
+            if let Some(header) = &judged.verdict.solves {
+                self.handle_solved(key, judged.job, header, submit, now);
             }
-            (Err(reject), ..) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
-            (Ok(_), ..) => self.refuse(key, &id, None, &Reject::Unauthorised),
+            let (worker, row) = worker.ok_or(Reject::Unauthorised)?;
+            let fingerprint = judged.verdict.credit?;
+            self.remember(judged.job, fingerprint)?;
+            Ok((worker, row, judged.difficulty))
+        });
+        match outcome {
+            Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
+            Err(reject) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
         }
     }
 
-    /// Judges without changing anything. The job and its difficulty are there whenever a header could be
-    /// built.
-    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> (Verdict, Option<JobId>, Option<Difficulty>) {
-        let refuse = |reject| (Verdict { solves: None, credit: Err(reject) }, None, None);
-        let Some(session) = self.sessions.get(key) else { return refuse(Reject::NotSubscribed) };
-        if !session.subscribed {
-            return refuse(Reject::NotSubscribed);
+    /// Judges without changing anything; the error is for what no header can be built of.
+    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
+        let session = self.sessions.get(key).filter(|session| session.subscribed).ok_or(Reject::NotSubscribed)?;
+        if session.authorised.is_empty() {
+            return Err(Reject::Unauthorised);
         }
-        if session.authorised(&submit.username).is_none() {
-            return refuse(Reject::Unauthorised);
-        }
-        let found =
-            JobId::parse(&submit.job_id).and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
-        let Some((id, job, difficulty)) = found else { return refuse(Reject::JobNotFound) };
+        let sent = |id: JobId| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?));
+        let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(Reject::JobNotFound)?;
         let submission = Submission {
             epoch: id.epoch,
             extranonce1: session.extranonce1,
@@ -309,13 +301,27 @@ impl Pool {
         let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;
         let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
-        (verdict, Some(id), Some(difficulty))
+        Ok(Judged { verdict, job: id, difficulty })
     }
 
-    fn check_ledger(&self, fingerprint: u64) -> Result<u64, Reject> {
-        match &self.ledger_full {
-            Some(reason) => Err(Reject::Ledger(reason.clone())),
-            None => Ok(fingerprint),
+    /// Notes a share that is about to be credited, so that it is not credited again.
+    fn remember(&mut self, job: JobId, fingerprint: u64) -> Result<(), Reject> {
+        if let Some(reason) = &self.ledger_full {
+            return Err(Reject::Ledger(reason.clone()));
+        }
+        let remembered = self.jobs.find_mut(job.seq).is_some_and(|job| job.remember(fingerprint));
+        remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
+    }
+
+    /// Credits a share; it is acknowledged once that is on disk.
+    fn credit(&mut self, key: Key, id: serde_json::Value, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
+        self.count_credit(row, worker, difficulty, now);
+        let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
+        self.await_commit(key, id, worker, row, difficulty.units(), slot);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.garbage = 0;
+        if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
+            self.announce_difficulty(key);
         }
     }
 

@@ -17,7 +17,6 @@ use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Term, 
 use super::spec::Terms;
 use super::split::Claim;
 use super::upstream::{BlockVerdict, UpstreamEvent};
-use super::window::RowId;
 use super::{NodeId, Output, Pool};
 
 /// New work this often while the tip stays: rigs give a pool up after 90 s of silence, and fees and
@@ -153,26 +152,19 @@ impl Pool {
     }
 
     /// A share solved a block: journal it, keep its bytes, and have both written before it is sent.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn handle_solved(
-        &mut self,
-        key: Key,
-        id: JobId,
-        header: &[u8; 80],
-        submit: &Submit,
-        worker: Key,
-        row: RowId,
-        now: Now,
-    ) {
+    pub(super) fn handle_solved(&mut self, key: Key, id: JobId, header: &[u8; 80], submit: &Submit, now: Now) {
         let hash = block::block_id(header);
         let (Some(job), Some(session)) = (self.jobs.find(id.seq), self.sessions.get(key)) else { return };
+        // Whoever has a job has somebody authorised.
+        let Some(finder) = session.authorised(&submit.username).or(session.authorised.first()) else { return };
         if self.chains[0].ledger.block(&hash).is_some() {
             return;
         }
         let bytes: Rc<[u8]> = job.assemble(header, id.epoch, session.extranonce1, submit.extranonce2.as_slice()).into();
-        let finder = self.window.row(row).map_or(0, |row| row.miner);
-        let worker = self.workers.get(worker).map_or(String::new(), |worker| worker.name.clone());
-        let found = self.describe(job, hash, finder, worker, now);
+        let row = finder.row;
+        let miner = self.window.row(row).map_or(0, |row| row.miner);
+        let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
+        let found = self.describe(job, hash, miner, worker, now);
         let height = found.height;
         log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
         self.register(row);

@@ -22,6 +22,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use heed::types::{DecodeIgnore, Str};
 use heed::{CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvOpenOptions, MdbError, OnCommit, RwTxn, WithTls};
@@ -32,6 +34,9 @@ use records::{PoolDatabases, Raw};
 
 /// The layout that this version reads and writes.
 const SCHEMA: u32 = 1;
+/// How often, and how long apart, a lock that another process holds is tried again.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const SCHEMA_KEY: &[u8] = b"schema";
 const META: &str = "meta";
 /// Room for the databases of pools that were renamed or taken out of the configuration.
@@ -194,7 +199,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -207,6 +212,18 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     // On a full disk the process id stays out; the lock holds all the same.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// Tries for a moment: a process that is just ending, or that was forked and has yet to become another program,
+/// may still hold the lock.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 /// LMDB's environment with every named database open.

@@ -32,7 +32,7 @@ use node::EmbeddedNode;
 use view::View;
 
 /// Blocks come this often on average, in seconds.
-const BLOCK_INTERVAL_S: u32 = 4;
+const BLOCK_INTERVAL_S: u32 = 3;
 /// The ports of the demo, if they are free.
 const PORTS: [u16; 2] = [8080, 3333];
 
