@@ -3,22 +3,25 @@
 
 use serde_json::Value;
 
-/// Columns of text, each as wide as its widest cell; the first is flush left, the others right.
-pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
-        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+/// Rows of text in columns as wide as their widest cell; the first is flush left, the others right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let width = |column: usize| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let padded = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
             0 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
-        padded.collect::<Vec<String>>().join("  ").trim_end().to_string()
+        padded.collect::<Vec<String>>().join("  ").trim_end().to_string() + "\n"
     };
-    let body = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
-    std::iter::once(line(head.to_vec())).chain(body).map(|line| line + "\n").collect()
+    rows.iter().map(line).collect()
+}
+
+/// The first row of a table.
+fn head<const N: usize>(names: [&str; N]) -> Vec<String> {
+    names.map(str::to_string).to_vec()
 }
 
 /// One pool: its state, next payouts, miners and last blocks, from `getinfo` (the pool's part),
@@ -60,19 +63,17 @@ pub fn miners(payouts: &Value) -> String {
     let mut sorted: Vec<&Value> = array(&payouts["miners"]).iter().collect();
     let percent = |miner: &Value| miner["contribution_percent"].as_f64().unwrap_or(0.0);
     sorted.sort_by(|a, b| percent(b).total_cmp(&percent(a)));
-    let mut rows: Vec<Vec<String>> = sorted
-        .into_iter()
-        .map(|miner| {
-            vec![
-                text(&miner["address"]),
-                hashrate(&miner["estimated_hashrate"]),
-                format!("{:.2} %", percent(miner)),
-                text(&miner["share_count"]),
-                text(&miner["balance"]),
-                amount(&miner["address"]),
-            ]
-        })
-        .collect();
+    let mut rows = vec![head(["miner", "hashrate", "part", "shares", "owed", "next block pays"])];
+    rows.extend(sorted.into_iter().map(|miner| {
+        vec![
+            text(&miner["address"]),
+            hashrate(&miner["estimated_hashrate"]),
+            format!("{:.2} %", percent(miner)),
+            text(&miner["share_count"]),
+            text(&miner["balance"]),
+            amount(&miner["address"]),
+        ]
+    }));
     rows.push(vec![
         format!("pool ({} %, remainders, carried)", text(&payouts["pool_fee_percent"])),
         String::new(),
@@ -81,7 +82,23 @@ pub fn miners(payouts: &Value) -> String {
         String::new(),
         text(&payouts["pool_amount"]),
     ]);
-    columns(&["miner", "hashrate", "part", "shares", "owed", "next block pays"], &rows)
+    columns(&rows)
+}
+
+/// Every rig: difficulty, hashrate and what came of its submissions.
+pub fn rigs(workers: &[Value]) -> String {
+    let mut rows = vec![head(["rig", "difficulty", "hashrate", "accepted", "rejected", "stale"])];
+    rows.extend(workers.iter().map(|worker| {
+        vec![
+            text(&worker["worker"]),
+            worker["difficulty"].as_f64().map_or("-".to_string(), |difficulty| format!("{difficulty:.6}")),
+            hashrate(&worker["hashrate_1m"]),
+            text(&worker["accepted"]),
+            text(&worker["rejected"]),
+            text(&worker["stale"]),
+        ]
+    }));
+    columns(&rows)
 }
 
 /// The newest blocks and who was paid what.
@@ -98,7 +115,7 @@ pub fn block_list(blocks: &Value, count: usize) -> String {
             rows.push(vec![format!("  {}{pool}", text(&output["address"])), text(&output["amount"]), String::new()]);
         }
     }
-    if rows.is_empty() { "no blocks yet\n".to_string() } else { columns(&["blocks", "amount", ""], &rows) }
+    if rows.is_empty() { "no blocks yet\n".to_string() } else { columns(&rows) }
 }
 
 /// Hashes per second with a prefix.

@@ -66,9 +66,14 @@ impl Pool {
         }
     }
 
-    /// New work in time, also when the tip stays.
+    /// New work in time, also when the tip stays; and soon after the first share of an empty window, whose
+    /// job would pay the pool alone.
     pub(super) fn refresh_job(&mut self, now: Now) {
-        let is_due = self.jobs.current().is_some_and(|job| now.mono_ms >= job.made_ms + REFRESH_MS);
+        let has_work = self.window.total_work() > 0;
+        let is_due = self
+            .jobs
+            .current()
+            .is_some_and(|job| now.mono_ms >= job.made_ms + REFRESH_MS || (job.split.parts.is_empty() && has_work));
         if is_due {
             self.make_job(false, now);
         }

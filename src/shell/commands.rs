@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::command_line::{self, Command};
 use super::config::{self, Config};
 use super::daemon::Daemon;
+use super::demo;
 use super::http_call::{self, CallError};
 use super::secrets::AdminToken;
 
@@ -31,16 +32,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Print(text) => print(&text),
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
-        Command::Demo { .. } => complain("the demo is not built yet", FAILED),
+        Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
         Command::Status { url } => status(&url),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
 }
 
-/// Logs go to stderr at `info` unless RUST_LOG says otherwise; under systemd without timestamps, since the
+/// Logs go to stderr at `level` unless RUST_LOG says otherwise; under systemd without timestamps, since the
 /// journal has its own.
-pub fn start_log() {
-    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+fn start_log(level: &str) {
+    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format_timestamp(None);
     }
@@ -52,7 +53,7 @@ fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return complain(&errors.to_string(), WRONG_USAGE),
     };
-    start_log();
+    start_log("info");
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, FAILED),
@@ -62,6 +63,15 @@ fn run(path: &Path) -> ExitCode {
 fn serve(config: &Config) -> Result<(), String> {
     let mut daemon = Daemon::start(config, Clock::start()).map_err(|error| error.to_string())?;
     daemon.run(|_| ()).map_err(|error| format!("the event loop failed: {error}"))
+}
+
+/// The demo's screen tells what happens; the log only what goes wrong.
+fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
+    start_log("error");
+    match demo::run(seconds, data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, FAILED),
+    }
 }
 
 fn check(path: &Path) -> ExitCode {

@@ -6,7 +6,6 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -20,6 +19,7 @@ use crate::pool::{Output, Pool};
 use super::clock::Clock;
 use super::config::Config;
 use super::links::Links;
+use super::listeners::{Listeners, Port};
 use super::peer::{Peer, PeerKind};
 use super::rpc_port;
 use super::secrets::AdminToken;
@@ -30,27 +30,12 @@ use super::{StartError, secrets};
 const SIGNALS: Token = Token(usize::MAX);
 /// Connection tokens start here; below are the listeners.
 const FIRST_PEER: usize = 1 << 10;
-/// A listener that could not accept (no file descriptors left) is tried again after this.
-const ACCEPT_AGAIN_MS: u64 = 1_000;
 /// Buffers read from one peer before the others have their turn.
 const READS_PER_TURN: usize = 4;
 /// A peer that was said goodbye may take this long to close.
 const LINGER_MS: u64 = 2_000;
 /// On stop, what is still to be sent gets this long.
 const FAREWELL_MS: u64 = 500;
-
-/// What a listener's connections are.
-#[derive(Clone, Copy, Debug)]
-enum Port {
-    Stratum { pool: usize },
-    Rpc,
-}
-
-struct Listener {
-    socket: TcpListener,
-    port: Port,
-    again_at: Option<u64>,
-}
 
 /// See the module.
 pub struct Daemon {
@@ -61,7 +46,7 @@ pub struct Daemon {
     ledger: LedgerSize,
     pools: Vec<Pool>,
     token: AdminToken,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     peers: Slots<Peer>,
     /// Peers whose input was not read to its end in their turn.
     unread: Vec<Key>,
@@ -99,7 +84,7 @@ impl Daemon {
             ledger: LedgerSize::default(),
             pools,
             token,
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             peers: Slots::default(),
             unread: Vec::new(),
             links: Links::new(config),
@@ -112,24 +97,23 @@ impl Daemon {
         daemon.measure_ledger();
         for (pool, config) in config.pools.iter().enumerate() {
             for address in &config.listen {
-                daemon.listen(*address, Port::Stratum { pool })?;
+                daemon.listeners.open(*address, Port::Stratum { pool }, daemon.poll.registry())?;
             }
         }
         for address in &config.rpc_listen {
-            daemon.listen(*address, Port::Rpc)?;
+            daemon.listeners.open(*address, Port::Rpc, daemon.poll.registry())?;
         }
         Ok(daemon)
     }
 
     /// Where the status port listens; the system's choice where the configuration says port 0.
     pub fn rpc_address(&self) -> Option<SocketAddr> {
-        let listener = self.listeners.iter().find(|listener| matches!(listener.port, Port::Rpc))?;
-        listener.socket.local_addr().ok()
+        self.listeners.address(|port| matches!(port, Port::Rpc))
     }
 
     /// Where the first pool's miners connect.
     pub fn stratum_address(&self) -> Option<SocketAddr> {
-        self.listeners.first()?.socket.local_addr().ok()
+        self.listeners.address(|port| matches!(port, Port::Stratum { .. }))
     }
 
     /// Runs until a signal, the `stop` method, or the onlooker asks for an end; then commits and says goodbye.
@@ -170,27 +154,13 @@ impl Daemon {
         }
     }
 
-    fn listen(&mut self, address: SocketAddr, port: Port) -> Result<(), StartError> {
-        let mut socket = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
-        let token = Token(self.listeners.len());
-        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
-        let what = match port {
-            Port::Stratum { pool } => self.pools[pool].spec().name.clone() + ": stratum",
-            Port::Rpc => "status and RPC".to_string(),
-        };
-        log::info!("{what} on {}", socket.local_addr()?);
-        self.listeners.push(Listener { socket, port, again_at: None });
-        Ok(())
-    }
-
     fn timeout(&self) -> Duration {
         if !self.unread.is_empty() {
             return Duration::ZERO;
         }
         let now = self.clock.now().mono_ms;
         let pools = self.pools.iter().map(Pool::poll_timeout);
-        let listeners = self.listeners.iter().filter_map(|listener| listener.again_at);
-        let next = pools.chain(listeners).min().unwrap_or(u64::MAX).min(self.service.next_at());
+        let next = pools.chain(self.listeners.next_at()).min().unwrap_or(u64::MAX).min(self.service.next_at());
         Duration::from_millis(next.saturating_sub(now).min(60_000))
     }
 
@@ -220,11 +190,8 @@ impl Daemon {
         for key in std::mem::take(&mut self.unread) {
             self.read(key, now);
         }
-        for index in 0..self.listeners.len() {
-            if self.listeners[index].again_at.is_some_and(|at| now.mono_ms >= at) {
-                self.listeners[index].again_at = None;
-                self.accept(index, now);
-            }
+        for index in self.listeners.due(now) {
+            self.accept(index, now);
         }
         for pool in &mut self.pools {
             if pool.poll_timeout() <= now.mono_ms {
@@ -310,21 +277,8 @@ impl Daemon {
     }
 
     fn accept(&mut self, index: usize, now: Now) {
-        loop {
-            let listener = &mut self.listeners[index];
-            let (socket, address) = match listener.socket.accept() {
-                Ok(accepted) => accepted,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
-                    _ => {
-                        log::warn!("no connection can be accepted: {error}");
-                        listener.again_at = Some(now.mono_ms + ACCEPT_AGAIN_MS);
-                        return;
-                    }
-                },
-            };
-            let kind = match listener.port {
+        while let Some((socket, address, port)) = self.listeners.accept(index, now) {
+            let kind = match port {
                 Port::Stratum { pool } => {
                     let most = self.pools[pool].spec().stratum.max_connections;
                     if self.pools[pool].connections() >= most {

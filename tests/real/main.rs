@@ -17,3 +17,4 @@ mod crash;
 mod harness;
 mod mistakes;
 mod outages;
+mod status;

@@ -26,7 +26,7 @@ pub type RpcError = (i64, String);
 
 pub struct Pool {
     process: Option<Child>,
-    rpc_port: u16,
+    pub rpc_port: u16,
     pub stratum_port: u16,
     folder: Folder,
 }
@@ -118,7 +118,7 @@ impl Pool {
 
     /// A call with the admin token.
     pub fn rpc_as_admin(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let token = fs::read_to_string(self.folder.path().join("data/admin.token"));
+        let token = fs::read_to_string(self.token_file());
         let token = token.map_err(|error| (0, format!("no token: {error}")))?;
         self.call(method, params, Some(&format!("Bearer {}", token.trim())))
     }
@@ -178,10 +178,20 @@ impl Pool {
 
     /// SIGTERM, as systemd ends a service.
     pub fn stop(&mut self) -> ExitStatus {
-        let mut child = self.process.take().expect("the pool runs");
-        let sent = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        let id = self.process.as_ref().expect("the pool runs").id();
+        let sent = Command::new("kill").arg(id.to_string()).status().unwrap();
         assert!(sent.success());
-        wait_for("edgepool ends after SIGTERM", 20, || child.try_wait().unwrap())
+        self.wait_for_end()
+    }
+
+    /// The end of a pool that was asked for it.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let mut child = self.process.take().expect("the pool runs");
+        wait_for("edgepool ends", 20, || child.try_wait().unwrap())
+    }
+
+    pub fn token_file(&self) -> PathBuf {
+        self.folder.path().join("data/admin.token")
     }
 
     fn log_file(&self) -> PathBuf {

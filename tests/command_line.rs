@@ -1,0 +1,134 @@
+//! The program as people call it: arguments, exit codes, and what `check` and `demo` say.
+
+#![cfg(feature = "shell")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Done.
+const DONE: i32 = 0;
+/// Failed while running.
+const FAILED: i32 = 1;
+/// Wrong usage or configuration.
+const WRONG: i32 = 2;
+
+fn edgepool(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_edgepool")).args(arguments).output().expect("edgepool can be started")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("edgepool prints text")
+}
+
+fn configuration(name: &str, json: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, json).unwrap();
+    path
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for arguments in [
+        &["--help"][..],
+        &["help"],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["demo", "--help"],
+        &["status", "--help"],
+        &["call", "--help"],
+    ] {
+        let output = edgepool(arguments);
+        assert_eq!(output.status.code(), Some(DONE), "{arguments:?}");
+        assert!(text(&output.stdout).contains("edgepool"), "{arguments:?}");
+    }
+    let version = edgepool(&["--version"]);
+    assert_eq!(text(&version.stdout).trim(), concat!("edgepool ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_was_meant() {
+    for (arguments, hint) in [
+        (&["rnu"][..], "run"),
+        (&["run", "--confg", "x"], "--config"),
+        (&["demo", "--seconds", "soon"], "seconds"),
+        (&["call"], "METHOD"),
+    ] {
+        let output = edgepool(arguments);
+        assert_eq!(output.status.code(), Some(WRONG), "{arguments:?}");
+        assert!(text(&output.stderr).contains(hint), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn check_names_every_mistake_at_once_by_its_path() {
+    let path = configuration(
+        "mistakes.json",
+        r#"{
+            "data_dri": "/tmp",
+            "pools": [{
+                "name": "ltc", "coin": "litecoin", "network": "mainnet",
+                "nodes": [{ "url": "http://127.0.0.1:9332", "user": "u", "password": "very-secret" }],
+                "payout": { "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr", "min_payout": 0.001,
+                            "fee_percent": "101" }
+            }]
+        }"#,
+    );
+    let output = edgepool(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(WRONG));
+    let said = text(&output.stderr);
+    for expected in
+        ["data_dri", "data_dir", "pools[0].payout.address", "pools[0].payout.min_payout", "pools[0].payout.fee_percent"]
+    {
+        assert!(said.contains(expected), "{expected} is missing in: {said}");
+    }
+    assert!(!said.contains("very-secret"), "{said}");
+    assert_eq!(edgepool(&["run", "--config", path.to_str().unwrap()]).status.code(), Some(WRONG));
+}
+
+#[test]
+fn check_shows_what_would_run_and_no_secret() {
+    let path = configuration(
+        "good.json",
+        r#"{ "pools": [{ "coin": "litecoin", "network": "regtest",
+             "nodes": [{ "url": "http://127.0.0.1:19443", "user": "u", "password": "very-secret" }],
+             "payout": { "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr" } }] }"#,
+    );
+    let output = edgepool(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(DONE), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    for expected in ["litecoin regtest", "fee_percent 1.0", "min_payout 0.00100000", "0.0.0.0:3333", "commit_ms 250"] {
+        assert!(said.contains(expected), "{expected} is missing in: {said}");
+    }
+    assert!(!said.contains("very-secret"), "{said}");
+}
+
+#[test]
+fn asking_a_pool_that_is_not_there_fails() {
+    for arguments in
+        [&["status", "--url", "http://127.0.0.1:9"][..], &["call", "uptime", "--url", "http://127.0.0.1:9"]]
+    {
+        let output = edgepool(arguments);
+        assert_eq!(output.status.code(), Some(FAILED), "{arguments:?}");
+        assert!(text(&output.stderr).contains("127.0.0.1:9"), "{}", text(&output.stderr));
+    }
+}
+
+/// The whole pool, with a chain that checks what it is given: three kinds of addresses are paid, and the ledger says
+/// what the chain says.
+#[test]
+fn the_demo_pays_three_kinds_of_addresses_and_its_books_balance() {
+    let output = edgepool(&["demo", "--seconds", "30"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(DONE), "{}", text(&output.stderr));
+    let paid =
+        |prefix: &str| said.lines().any(|line| line.starts_with(&format!("  {prefix}")) && !line.contains("(pool)"));
+    assert!(paid("rltc1q"), "P2WPKH is paid in: {said}");
+    assert!(paid("m") || paid("n"), "P2PKH is paid in: {said}");
+    assert!(paid("Q"), "P2SH is paid in: {said}");
+    assert!(said.contains("the books balance"), "{said}");
+    let sums = said.lines().rev().find(|line| line.contains("by the chain")).expect("a summary");
+    let amounts: Vec<&str> = sums.split_whitespace().filter(|word| word.contains('.')).collect();
+    assert_eq!(amounts[0], amounts[1], "the chain and the ledger agree: {sums}");
+    assert_ne!(amounts[0], "0.00000000");
+}
