@@ -158,3 +158,6 @@ fn fingerprint(submission: &Submission, stamp: [u8; JOB_STAMP], version: u32) ->
     (stamp, extranonce1, extranonce2, ntime, nonce, version).hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,9 @@ impl Workers {
     pub fn disconnect(&mut self, key: Key) {
         if let Some(worker) = self.slots.get_mut(key) {
             worker.sessions = worker.sessions.saturating_sub(1);
+            if worker.sessions == 0 {
+                worker.difficulty.clear();
+            }
         }
     }
 
@@ -183,3 +186,6 @@ impl Workers {
         self.by_name.retain(|_, key| slots.get(*key).is_some());
     }
 }
+
+#[cfg(test)]
+mod tests;
