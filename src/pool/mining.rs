@@ -18,6 +18,7 @@ use super::judge::{Reject, Submission, Verdict, judge};
 use super::session::{Authorised, Session};
 use super::username::{Username, wanted_difficulty};
 use super::window::RowId;
+use super::workers::Workers;
 use super::{Output, Pool, address_of};
 
 /// Lines that can't be read before the connection is closed.
@@ -75,6 +76,7 @@ impl Pool {
         let cap = self.network_difficulty();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+        label_workers(&mut self.workers, session);
         if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
@@ -88,11 +90,7 @@ impl Pool {
             }
             None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
         }
-        for authorised in &session.authorised {
-            if let Some(worker) = self.workers.get_mut(authorised.worker) {
-                worker.difficulty = difficulty.to_string();
-            }
-        }
+        label_workers(&mut self.workers, session);
         self.send(key, bytes);
     }
 
@@ -239,7 +237,8 @@ impl Pool {
         let Username { script, worker } =
             Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
         let known = self.window.find(&script).and_then(|row| self.window.row(row)).map(|row| row.miner);
-        let miner = known.unwrap_or_else(|| self.miners.find_or_next(&script));
+        let miner = known.or_else(|| self.miners.find_or_next(&script));
+        let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
         let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
         let peer = session.peer.to_string();
         log::info!(
@@ -366,9 +365,22 @@ impl Pool {
             if session.announced() != Some(difficulty) {
                 let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
                 self.outputs.push_back(Output::ToMiner { session: key, bytes });
+                session.note_sent(id, difficulty, oldest);
+                label_workers(&mut self.workers, session);
+            } else {
+                session.note_sent(id, difficulty, oldest);
             }
-            session.note_sent(id, difficulty, oldest);
             self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(&line) });
+        }
+    }
+}
+
+/// Shows the difficulty that a connection was told last with each of its workers.
+fn label_workers(workers: &mut Workers, session: &Session) {
+    let Some(difficulty) = session.announced() else { return };
+    for authorised in &session.authorised {
+        if let Some(worker) = workers.get_mut(authorised.worker) {
+            worker.difficulty = difficulty.to_string();
         }
     }
 }

@@ -249,7 +249,7 @@ impl Upstream {
             .min(due(Tag::Template, self.template_at))
             .min(due(Tag::Tip, self.tip_at))
             .min(due(Tag::ChainInfo, self.info_at))
-            .min(if self.template.is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
+            .min(if self.ready_template().is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
             .min(submit)
     }
 

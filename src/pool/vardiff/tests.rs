@@ -53,7 +53,7 @@ impl Rig {
                 chance -= 0.5;
             }
             self.now += STEP;
-            if self.now % 1_000 == 0 {
+            if self.now.is_multiple_of(1_000) {
                 let changed = self.vardiff.handle_timeout(&self.spec, self.now);
                 self.note(changed);
             }

@@ -33,8 +33,9 @@ impl View {
         }
         self.next_ms = site.now.mono_ms + 1_000;
         if self.is_terminal {
-            // Home, the screen, and what is left of the last one below.
-            self.write(&format!("\x1b[H\x1b[2J{}", self.screen(site)));
+            // From the top, over the last screen: each line and the rest of the screen are cleared behind it.
+            let screen = self.screen(site).replace('\n', "\x1b[K\n");
+            self.write(&format!("\x1b[H{screen}\x1b[J"));
             return;
         }
         let blocks = ask(site, "getblocks", json!([64]));

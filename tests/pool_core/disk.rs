@@ -1,0 +1,60 @@
+//! A disk that keeps batches as the store does, and fails when told to.
+
+use std::collections::BTreeMap;
+
+use edgepool::base::Hash32;
+use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, MinerId, Recovered};
+
+#[derive(Default)]
+pub struct Disk {
+    /// Why commits fail, while they do.
+    pub fault: Option<String>,
+    pub journal: Vec<(u64, Entry)>,
+    pub blocks: BTreeMap<Hash32, Vec<u8>>,
+    pub cells: BTreeMap<CellKey, Cell>,
+    clock: Option<ClockMark>,
+    miners: BTreeMap<MinerId, Vec<u8>>,
+}
+
+impl Disk {
+    pub fn write(&mut self, batch: &Batch) -> Result<(), String> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        for (seq, entry) in &batch.journal {
+            let next = self.journal.last().map_or(1, |(last, _)| last + 1);
+            assert_eq!(*seq, next, "the journal has no gaps");
+            self.journal.push((*seq, entry.clone()));
+        }
+        for (miner, script) in &batch.miners {
+            let before = self.miners.insert(*miner, script.clone());
+            assert!(before.is_none_or(|before| before == *script), "an id names one script for ever");
+        }
+        self.cells.extend(batch.cells.iter().copied());
+        if let Some(before) = batch.forget_cells_before_ms {
+            self.cells.retain(|key, _| key.slot_start_ms >= before);
+        }
+        for key in self.cells.keys() {
+            assert!(self.miners.contains_key(&key.miner), "a cell's miner is on disk");
+        }
+        self.blocks.extend(batch.blocks.iter().map(|(hash, bytes)| (*hash, bytes.to_vec())));
+        for hash in &batch.settled_blocks {
+            self.blocks.remove(hash);
+        }
+        if let Some(last) = self.clock {
+            assert!(batch.clock.pool_ms >= last.pool_ms, "the pool's time never goes back");
+        }
+        self.clock = Some(batch.clock);
+        Ok(())
+    }
+
+    pub fn recover(&self) -> Recovered {
+        Recovered {
+            clock: self.clock,
+            miners: self.miners.iter().map(|(miner, script)| (*miner, script.clone())).collect(),
+            cells: self.cells.iter().map(|(key, cell)| (*key, *cell)).collect(),
+            journal: self.journal.clone(),
+            blocks: self.blocks.iter().map(|(hash, bytes)| (*hash, bytes.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The whole pure core, driven as the daemon drives it: scripted nodes and rigs, a disk that fails on
+//! demand, and virtual time.
+
+mod blocks;
+mod disk;
+mod node;
+mod nodes;
+mod rig;
+mod scene;
+mod shares;
+mod terms;
+mod times;

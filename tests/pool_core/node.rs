@@ -1,0 +1,211 @@
+//! A coin node as bytes: it reads the requests that the pool would send and answers as litecoind does, or
+//! fails in every way that nodes fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin_hashes::sha256d;
+use edgepool::pool::upstream::LinkKind;
+use serde_json::{Value, json};
+
+/// The block's target: one hash in 64 solves it.
+pub const BITS: &str = "2003ffff";
+
+/// How the node behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mode {
+    Good,
+    /// Every template call gets this RPC error.
+    Error(i64),
+    /// 401 to everything.
+    Unauthorised,
+    /// Nobody listens.
+    Refused,
+    /// The connection ends in the middle of an answer.
+    Truncated,
+    /// An answer that claims to be larger than anything a node would send.
+    Oversized,
+    /// Connects and never answers.
+    Silent,
+    /// Something else listens on the port.
+    Nonsense,
+}
+
+/// What comes back over a connection.
+pub enum Reply {
+    Bytes(Vec<u8>),
+    /// These bytes, and then the end.
+    Broken(Vec<u8>),
+    Nothing,
+}
+
+pub struct FakeNode {
+    pub mode: Mode,
+    /// What `submitblock` answers instead of looking at the block.
+    pub verdict: Option<Value>,
+    /// Whole blocks as they came.
+    pub submitted: Vec<String>,
+    /// Names of the calls answered or ignored, in order.
+    pub calls: Vec<String>,
+    /// Connections that are there.
+    pub open: BTreeSet<LinkKind>,
+    template: Value,
+    chain: BTreeMap<u64, String>,
+    long_poll: Option<u64>,
+}
+
+impl FakeNode {
+    pub fn new() -> FakeNode {
+        let vector = include_str!("../vectors/vector_ltc_mweb_emptytx_1out.json");
+        let mut vector: Value = serde_json::from_str(vector).unwrap();
+        let mut template = vector["gbt"].take();
+        template["bits"] = BITS.into();
+        template.as_object_mut().unwrap().remove("target");
+        FakeNode {
+            mode: Mode::Good,
+            verdict: None,
+            submitted: Vec::new(),
+            calls: Vec::new(),
+            open: BTreeSet::new(),
+            template,
+            chain: BTreeMap::new(),
+            long_poll: None,
+        }
+    }
+
+    pub fn height(&self) -> u64 {
+        self.template["height"].as_u64().unwrap()
+    }
+
+    pub fn prev_hash(&self) -> &str {
+        self.template["previousblockhash"].as_str().unwrap()
+    }
+
+    pub fn set(&mut self, member: &str, value: Value) {
+        self.template[member] = value;
+    }
+
+    /// A block of somebody else's, or of ours, is the new tip.
+    pub fn extend(&mut self, hash: &str) {
+        let height = self.height();
+        self.chain.insert(height, hash.to_string());
+        self.set("height", (height + 1).into());
+        self.set("previousblockhash", hash.into());
+        self.set("longpollid", format!("{hash}1").into());
+    }
+
+    /// The answer to a long poll that waits, if there is something new.
+    pub fn wake(&mut self) -> Option<Vec<u8>> {
+        let id = self.long_poll.take()?;
+        Some(ok(id, &self.template))
+    }
+
+    /// Connections are gone.
+    pub fn forget_connections(&mut self) {
+        self.open.clear();
+        self.long_poll = None;
+    }
+
+    pub fn close(&mut self, link: LinkKind) {
+        self.open.remove(&link);
+        if link == LinkKind::LongPoll {
+            self.long_poll = None;
+        }
+    }
+
+    pub fn receive(&mut self, link: LinkKind, bytes: &[u8]) -> Reply {
+        let text = std::str::from_utf8(bytes).expect("requests are text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a request has a head");
+        assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
+        let call: Value = serde_json::from_str(body).expect("a request's body is JSON");
+        let id = call["id"].as_u64().unwrap();
+        let method = call["method"].as_str().unwrap().to_string();
+        self.calls.push(method.clone());
+        if let Some(block) = call["params"][0].as_str().filter(|_| method == "submitblock") {
+            self.submitted.push(block.to_string());
+        }
+        match self.mode {
+            Mode::Good | Mode::Error(_) => {}
+            Mode::Unauthorised => return Reply::Bytes(http(401, "Unauthorized", "")),
+            Mode::Truncated => {
+                let whole = ok(id, &self.template);
+                return Reply::Broken(whole[..whole.len() / 2].to_vec());
+            }
+            Mode::Oversized => {
+                return Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{".to_vec());
+            }
+            Mode::Silent => return Reply::Nothing,
+            Mode::Nonsense => return Reply::Bytes(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()),
+            Mode::Refused => unreachable!("nothing is sent without a connection"),
+        }
+        let answer = match (method.as_str(), &self.mode) {
+            ("getblocktemplate", Mode::Error(code)) => return Reply::Bytes(error(id, *code)),
+            ("getblocktemplate", _) if call["params"][0]["longpollid"].is_string() => {
+                assert_eq!(link, LinkKind::LongPoll);
+                if call["params"][0]["longpollid"] == self.template["longpollid"] {
+                    self.long_poll = Some(id);
+                    return Reply::Nothing;
+                }
+                self.template.clone()
+            }
+            ("getblocktemplate", _) => self.template.clone(),
+            ("getbestblockhash", _) => self.template["previousblockhash"].clone(),
+            ("getblockchaininfo", _) => json!({
+                "chain": "regtest",
+                "blocks": self.height() - 1,
+                "headers": self.height() - 1,
+                "verificationprogress": 1.0,
+            }),
+            ("getconnectioncount", _) => json!(3),
+            ("getblockhash", _) => match self.chain.get(&call["params"][0].as_u64().unwrap()) {
+                Some(hash) => json!(hash),
+                None => return Reply::Bytes(error(id, -8)),
+            },
+            ("submitblock", _) => self.judge(call["params"][0].as_str().unwrap()),
+            _ => panic!("an unexpected call: {method}"),
+        };
+        Reply::Bytes(ok(id, &answer))
+    }
+
+    fn judge(&mut self, block: &str) -> Value {
+        if let Some(verdict) = &self.verdict {
+            return verdict.clone();
+        }
+        let hash = block_hash(block);
+        if self.chain.values().any(|known| *known == hash) {
+            return json!("duplicate");
+        }
+        let bytes = hex::decode(block).unwrap();
+        let mut prev = bytes[4..36].to_vec();
+        prev.reverse();
+        if hex::encode(prev) != self.prev_hash() {
+            return json!("inconclusive");
+        }
+        self.extend(&hash);
+        Value::Null
+    }
+}
+
+/// The block's id as nodes print it.
+pub fn block_hash(block: &str) -> String {
+    let header = hex::decode(&block[..160]).unwrap();
+    let mut hash = sha256d::Hash::hash(&header).to_byte_array();
+    hash.reverse();
+    hex::encode(hash)
+}
+
+fn ok(id: u64, result: &Value) -> Vec<u8> {
+    http(200, "OK", &json!({"result": result, "error": null, "id": id}).to_string())
+}
+
+fn error(id: u64, code: i64) -> Vec<u8> {
+    let error = json!({"code": code, "message": format!("node says {code}")});
+    http(500, "Internal Server Error", &json!({"result": null, "error": error, "id": id}).to_string())
+}
+
+fn http(status: u16, reason: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

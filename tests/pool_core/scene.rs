@@ -1,0 +1,294 @@
+//! A pool with its nodes, rigs and disk, under virtual time. Turns run in the daemon's order: inputs, outputs,
+//! commit, outputs.
+
+use std::collections::BTreeMap;
+
+use edgepool::base::slots::Key;
+use edgepool::base::time::Now;
+use edgepool::coin::difficulty::Difficulty;
+use edgepool::coin::params::coin;
+use edgepool::coin::script::Script;
+use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::upstream::{LinkAction, LinkKind};
+use edgepool::pool::{NodeId, Output, Pool};
+use serde_json::{Value, json};
+
+use crate::disk::Disk;
+use crate::node::{FakeNode, Mode, Reply};
+use crate::rig::{Rig, Share};
+
+pub const SECOND: u64 = 1_000;
+pub const HOUR: u64 = 3_600 * SECOND;
+pub const YEAR: u64 = 365 * 24 * HOUR;
+/// A day of 2026.
+pub const TODAY: u64 = 1_795_000_000 * SECOND;
+
+/// What left the pool, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A call to a node.
+    Call(usize, String),
+    Committed {
+        blocks: usize,
+        journal: usize,
+    },
+    CommitFailed,
+    /// A line to a rig.
+    Line(Value),
+}
+
+pub struct Scene {
+    pub pool: Pool,
+    pub now: Now,
+    pub nodes: Vec<FakeNode>,
+    pub rigs: BTreeMap<Key, Rig>,
+    pub disk: Disk,
+    pub effects: Vec<Effect>,
+    /// Turns since the last [`Scene::advance`] began.
+    pub turns: u32,
+    seed: u64,
+}
+
+pub fn spec(nodes: usize) -> PoolSpec {
+    let litecoin = coin("litecoin").unwrap();
+    let node = |index| NodeSpec { url: format!("http://node{index}"), authority: "node".into(), path: "/".into() };
+    let terms =
+        Terms { pool_script: Script::p2pkh(&[0xee; 20]), fee_ppm: 10_000, min_payout: 100_000, max_outputs: 10 };
+    PoolSpec {
+        name: "ltc".into(),
+        chains: vec![ChainSpec {
+            name: "ltc".into(),
+            coin: litecoin,
+            network: litecoin.network("regtest").unwrap(),
+            nodes: (0..nodes).map(node).collect(),
+            terms,
+            coinbase_tag: b"/test/".to_vec(),
+        }],
+        stratum: StratumSpec { max_connections: 100, idle_timeout_ms: 600_000, extranonce2_len: 8 },
+        // As easy as can be, so that searching costs little; tests of vardiff widen this.
+        vardiff: VardiffSpec {
+            start: Difficulty::MIN,
+            min: Difficulty::MIN,
+            max: Difficulty::MIN,
+            target_share_ms: 15_000,
+        },
+        window_ms: 24 * HOUR,
+        max_miners: 8,
+        commit_ms: 250,
+    }
+}
+
+/// A regtest address of its own for each number.
+pub fn address(number: u8) -> String {
+    let litecoin = coin("litecoin").unwrap();
+    edgepool::coin::address::encode(&script(number), litecoin, litecoin.network("regtest").unwrap()).unwrap()
+}
+
+pub fn script(number: u8) -> Script {
+    Script::p2pkh(&[number; 20])
+}
+
+impl Scene {
+    /// A pool whose nodes are well, after its first seconds.
+    pub fn start(spec: PoolSpec) -> Scene {
+        let mut scene = Scene::unheard(spec, TODAY);
+        scene.advance(SECOND);
+        scene
+    }
+
+    /// A pool that was just made.
+    pub fn unheard(spec: PoolSpec, wall_ms: u64) -> Scene {
+        let now = Now { mono_ms: 0, wall_ms };
+        let nodes = (0..spec.chains[0].nodes.len()).map(|_| FakeNode::new()).collect();
+        let pool = Pool::new(spec, Disk::default().recover(), 1, now).unwrap();
+        let (rigs, disk) = (BTreeMap::new(), Disk::default());
+        Scene { pool, now, nodes, rigs, disk, effects: Vec::new(), turns: 0, seed: 1 }
+    }
+
+    /// The process dies, and starts again `pause_ms` later with what is on disk.
+    pub fn restart(&mut self, spec: PoolSpec, pause_ms: u64) {
+        self.seed += 1;
+        self.now = Now { mono_ms: 0, wall_ms: self.now.wall_ms + pause_ms };
+        self.pool = Pool::new(spec, self.disk.recover(), self.seed, self.now).expect("what was written is read");
+        self.rigs.clear();
+        self.effects.clear();
+        for node in &mut self.nodes {
+            node.forget_connections();
+        }
+        self.advance(SECOND);
+    }
+
+    /// One turn of the loop at the present time.
+    pub fn turn(&mut self) {
+        self.turns += 1;
+        if self.pool.poll_timeout() <= self.now.mono_ms {
+            self.pool.handle_timeout(self.now);
+        }
+        self.deliver();
+        if self.pool.batch_due(self.now) {
+            let batch = self.pool.batch(self.now);
+            let committed = Effect::Committed { blocks: batch.blocks.len(), journal: batch.journal.len() };
+            match self.disk.write(batch) {
+                Ok(()) => {
+                    self.effects.push(committed);
+                    self.pool.handle_committed(self.now);
+                }
+                Err(reason) => {
+                    self.effects.push(Effect::CommitFailed);
+                    self.pool.handle_commit_failed(&reason, self.now);
+                }
+            }
+            self.deliver();
+        }
+        assert!(self.pool.window().check());
+        for chain in self.pool.chains() {
+            chain.ledger.check().unwrap();
+        }
+    }
+
+    /// Time passes; everything that is due on the way is done.
+    pub fn advance(&mut self, by_ms: u64) {
+        let end = self.now.mono_ms + by_ms;
+        self.turns = 0;
+        let mut standing = 0;
+        loop {
+            self.turn();
+            let next = self.pool.poll_timeout().max(self.now.mono_ms);
+            standing = if next == self.now.mono_ms { standing + 1 } else { 0 };
+            assert!(standing < 4, "the pool asks to be called again at once, again and again");
+            if next > end {
+                break;
+            }
+            self.now = Now { mono_ms: next, wall_ms: self.now.wall_ms + next - self.now.mono_ms };
+        }
+        self.now = Now { mono_ms: end, wall_ms: self.now.wall_ms + end - self.now.mono_ms };
+    }
+
+    /// A node's tip moves on to a block of somebody else's.
+    pub fn new_tip(&mut self, node: usize, hash: &str) {
+        self.nodes[node].extend(hash);
+        self.wake(node);
+    }
+
+    fn wake(&mut self, node: usize) {
+        if let Some(bytes) = self.nodes[node].wake() {
+            self.pool.handle_link_bytes(id(node), LinkKind::LongPoll, &bytes, self.now);
+        }
+    }
+
+    /// From now on the node fails in this way; its connections end.
+    pub fn break_node(&mut self, node: usize, mode: Mode) {
+        self.nodes[node].mode = mode;
+        self.nodes[node].forget_connections();
+        for link in [LinkKind::LongPoll, LinkKind::Calls] {
+            self.pool.handle_link_closed(id(node), link, "reset", self.now);
+        }
+        self.turn();
+    }
+
+    pub fn state(&self, node: usize) -> &'static str {
+        self.pool.chains()[0].nodes[node].status(self.now).state.name()
+    }
+
+    pub fn connect(&mut self) -> Key {
+        let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), self.now);
+        self.rigs.insert(key, Rig::default());
+        key
+    }
+
+    /// A rig at work for that address.
+    pub fn rig(&mut self, number: u8) -> Key {
+        let key = self.connect();
+        self.ask(key, "subscribe", "mining.subscribe", json!(["test/1"]));
+        self.authorize(key, &address(number), "x");
+        key
+    }
+
+    pub fn authorize(&mut self, key: Key, username: &str, password: &str) {
+        self.ask(key, "authorize", "mining.authorize", json!([username, password]));
+        self.rigs.get_mut(&key).unwrap().username = username.to_string();
+    }
+
+    /// Sends a request and runs a turn.
+    pub fn ask(&mut self, key: Key, id: &str, method: &str, params: Value) {
+        let line = json!({"id": id, "method": method, "params": params}).to_string() + "\n";
+        self.pool.handle_miner_bytes(key, line.as_bytes(), self.now);
+        self.turn();
+    }
+
+    pub fn submit(&mut self, key: Key, id: &str, share: &Share) {
+        let Share { job_id, extranonce2, ntime, nonce, .. } = share;
+        let username = self.rigs[&key].username.clone();
+        let params = json!([username, job_id, extranonce2, format!("{ntime:08x}"), format!("{nonce:08x}")]);
+        self.ask(key, id, "mining.submit", params);
+    }
+
+    /// Mines and submits, waits for the next commit, and gives the reply.
+    pub fn work(&mut self, key: Key, id: &str, want: crate::rig::Want) -> (Share, Value) {
+        let share = self.rig_mut(key).mine(want);
+        self.submit(key, id, &share);
+        self.advance(300);
+        (share, self.rigs[&key].reply(id).expect("every share is answered").clone())
+    }
+
+    pub fn rig_mut(&mut self, key: Key) -> &mut Rig {
+        self.rigs.get_mut(&key).unwrap()
+    }
+
+    fn deliver(&mut self) {
+        while let Some(output) = self.pool.poll_output() {
+            match output {
+                Output::ToMiner { session, bytes } => {
+                    let Some(rig) = self.rigs.get_mut(&session) else { continue };
+                    let before = rig.lines.len();
+                    rig.receive(&bytes);
+                    self.effects.extend(rig.lines[before..].iter().cloned().map(Effect::Line));
+                }
+                Output::CloseMiner { session, reason } => {
+                    if let Some(rig) = self.rigs.get_mut(&session) {
+                        rig.closed = Some(reason);
+                    }
+                }
+                Output::Link { node, action } => self.act(node.node as usize, action),
+            }
+        }
+    }
+
+    fn act(&mut self, node: usize, action: LinkAction) {
+        match action {
+            LinkAction::ReadCredentials => {
+                self.pool.handle_credentials(id(node), Ok(Some("Basic dTpw".into())), self.now);
+            }
+            LinkAction::Connect(link) if self.nodes[node].mode == Mode::Refused => {
+                self.pool.handle_link_closed(id(node), link, "connection refused", self.now);
+            }
+            LinkAction::Connect(link) => {
+                self.nodes[node].open.insert(link);
+                self.pool.handle_link_connected(id(node), link, self.now);
+            }
+            LinkAction::Close(link) => self.nodes[node].close(link),
+            // The connection ended in the meantime.
+            LinkAction::Send(link, _) if !self.nodes[node].open.contains(&link) => {}
+            LinkAction::Send(link, bytes) => {
+                let (height, reply) = (self.nodes[node].height(), self.nodes[node].receive(link, &bytes));
+                self.effects.push(Effect::Call(node, self.nodes[node].calls.last().unwrap().clone()));
+                match reply {
+                    Reply::Bytes(bytes) => self.pool.handle_link_bytes(id(node), link, &bytes, self.now),
+                    Reply::Broken(bytes) => {
+                        self.nodes[node].close(link);
+                        self.pool.handle_link_bytes(id(node), link, &bytes, self.now);
+                        self.pool.handle_link_closed(id(node), link, "reset", self.now);
+                    }
+                    Reply::Nothing => {}
+                }
+                if self.nodes[node].height() != height {
+                    self.wake(node);
+                }
+            }
+        }
+    }
+}
+
+fn id(node: usize) -> NodeId {
+    NodeId { chain: 0, node: node as u8 }
+}
