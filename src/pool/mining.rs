@@ -256,9 +256,12 @@ impl Pool {
 
     fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
         let (verdict, job_id, difficulty) = self.judge_submit(key, submit, now);
-        let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
-        let worker = worker.map(|authorised| (authorised.worker, authorised.row));
-        if let (Some(header), Some(job_id), Some((worker, row))) = (verdict.solves, job_id, worker) {
+        let session = self.sessions.get(key);
+        let named = |authorised: &Authorised| (authorised.worker, authorised.row);
+        let worker = session.and_then(|session| session.authorised(&submit.username)).map(named);
+        // A block under a name that was not authorised is a block of whoever else works on the connection.
+        let finder = worker.or_else(|| session?.authorised.first().map(named));
+        if let (Some(header), Some(job_id), Some((worker, row))) = (verdict.solves, job_id, finder) {
             self.handle_solved(key, job_id, &header, submit, worker, row, now);
         }
         let credit = verdict.credit.and_then(|fingerprint| self.check_ledger(fingerprint));
@@ -290,12 +293,15 @@ impl Pool {
         if !session.subscribed {
             return refuse(Reject::NotSubscribed);
         }
-        if session.authorised(&submit.username).is_none() {
+        if session.authorised.is_empty() {
             return refuse(Reject::Unauthorised);
         }
         let found =
             JobId::parse(&submit.job_id).and_then(|id| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?)));
-        let Some((id, job, difficulty)) = found else { return refuse(Reject::JobNotFound) };
+        let is_authorised = session.authorised(&submit.username).is_some();
+        let Some((id, job, difficulty)) = found else {
+            return refuse(if is_authorised { Reject::JobNotFound } else { Reject::Unauthorised });
+        };
         let submission = Submission {
             epoch: id.epoch,
             extranonce1: session.extranonce1,
@@ -308,7 +314,10 @@ impl Pool {
         };
         let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;
-        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        let mut verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        if !is_authorised {
+            verdict.credit = Err(Reject::Unauthorised);
+        }
         (verdict, Some(id), Some(difficulty))
     }
 
