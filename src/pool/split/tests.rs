@@ -223,7 +223,7 @@ fn case(
 }
 
 #[test]
-fn the_example_of_the_readme() {
+fn an_old_balance_is_paid_as_far_as_the_block_goes() {
     // 6.25 LTC and a fee of 1 % leave 6.1875 LTC for work of 4,000,300. The third miner is due 0.00046402 LTC, less
     // than the minimum of 0.001, so it is carried. The last did not work but is owed 0.5 LTC: more than is left once
     // the first two have what they earned. It gets what is left and stays owed the rest; the pool has no output.
@@ -249,7 +249,7 @@ fn the_example_of_the_readme() {
 }
 
 #[test]
-fn old_balances_come_out_of_the_pools_output() {
+fn the_worked_example_of_the_readme_comes_out() {
     // 6.25 LTC and a fee of 1 % leave 6.1875 for work of 6,000 : 3,999 : 1. The second is also owed 0.02, the
     // third 0.0001: due 0.00071875, less than the minimum of 0.001, so it is carried. The pool's output holds the fee
     // and what is carried, less the old 0.02 that was paid.
