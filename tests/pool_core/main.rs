@@ -3,6 +3,7 @@
 
 mod blocks;
 mod disk;
+mod fraud;
 mod node;
 mod nodes;
 mod rig;
