@@ -4,6 +4,7 @@
 mod blocks;
 mod disk;
 mod fraud;
+mod networks;
 mod node;
 mod nodes;
 mod rig;
