@@ -6,12 +6,15 @@ use std::rc::Rc;
 
 use crate::base::Hash32;
 use crate::base::rng::Rng;
-use crate::base::time::Now;
+use crate::base::time::{Now, SECOND};
 use crate::coin::template::Template;
 
 use super::ledger::Ledger;
 use super::spec::ChainSpec;
 use super::upstream::Upstream;
+
+/// How long the nodes that are left may take to come to the height of the one that was lost.
+const CATCH_UP_MS: u64 = 10 * SECOND;
 
 /// A block that no node has answered for good.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub struct Chain {
     pub pending: BTreeMap<Hash32, PendingBlock>,
     /// The node whose templates are used.
     pub chosen: Option<usize>,
+    /// The height that was last followed.
+    height: u32,
+    /// Since when every ready node has been below that height.
+    behind_since_ms: Option<u64>,
 }
 
 impl Chain {
@@ -49,14 +56,25 @@ impl Chain {
             .map(|node| Upstream::new(node.clone(), spec.coin, spec.network, rng.next_u64(), now))
             .collect();
         let ledger = Ledger::new(index, spec.terms.clone());
-        Chain { spec, nodes, ledger, pending: BTreeMap::new(), chosen: None }
+        Chain { spec, nodes, ledger, pending: BTreeMap::new(), chosen: None, height: 0, behind_since_ms: None }
     }
 
     /// Chooses the node to follow: of those that are ready and know the highest block, the one the
-    /// operator prefers. So a node that lags or hangs is left, and returned to when it has caught up.
-    pub fn choose(&mut self) -> Option<&Rc<Template>> {
+    /// operator prefers. So a node that lags or hangs is left, and returned to when it has caught up. When
+    /// the node that was followed is lost just after a new block, those left may not have it yet: they get
+    /// some time before they are believed that there is none.
+    pub fn choose(&mut self, now: Now) -> Option<&Rc<Template>> {
         let height = |node: &Upstream| node.ready_template().map(|template| template.height);
         let highest = self.nodes.iter().filter_map(height).max()?;
+        let is_followed_lost = self.chosen.is_some_and(|chosen| height(&self.nodes[chosen]).is_none());
+        if highest < self.height && is_followed_lost {
+            let since_ms = *self.behind_since_ms.get_or_insert(now.mono_ms);
+            if now.mono_ms < since_ms + CATCH_UP_MS {
+                return None;
+            }
+        }
+        self.behind_since_ms = None;
+        self.height = highest;
         self.chosen = self.nodes.iter().position(|node| height(node) == Some(highest));
         self.nodes[self.chosen?].ready_template()
     }

@@ -58,7 +58,7 @@ impl Pool {
 
     /// Makes a clean job when the chosen node is on another tip than the current job.
     fn follow_tip(&mut self, now: Now) {
-        let Some(template) = self.chains[0].choose() else { return };
+        let Some(template) = self.chains[0].choose(now) else { return };
         let tip = template.prev_hash;
         match self.jobs.current() {
             Some(job) if job.template.prev_hash == tip => {}
@@ -81,7 +81,7 @@ impl Pool {
 
     /// Makes a job of the chosen node's template, or of the last one while no node is ready, and sends it.
     fn make_job(&mut self, clean: bool, now: Now) {
-        let chosen = self.chains[0].choose().map(Rc::clone);
+        let chosen = self.chains[0].choose(now).map(Rc::clone);
         let last = || self.jobs.current().map(|job| Rc::clone(&job.template));
         let Some(template) = chosen.or_else(last) else { return };
         let clean = clean || self.jobs.current().is_some_and(|job| job.template.prev_hash != template.prev_hash);

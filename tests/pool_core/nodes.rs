@@ -145,3 +145,46 @@ fn a_template_of_another_proof_of_work_is_refused_and_said() {
     scene.advance(60 * SECOND);
     assert_eq!(scene.state(0), "ready");
 }
+
+#[test]
+fn work_does_not_fall_back_a_block_when_the_node_that_had_it_is_lost() {
+    let mut scene = Scene::start(spec(2));
+    let key = scene.rig(1);
+    let (old, new) = (scene.rigs[&key].job().prev_hash.clone(), "ab".repeat(32));
+    scene.new_tip(0, &new);
+    scene.turn();
+    assert_eq!(scene.rigs[&key].job().prev_hash, new);
+    let clean = |scene: &Scene| scene.rigs[&key].jobs.iter().filter(|job| job.clean).count();
+    assert_eq!(clean(&scene), 2);
+    scene.break_node(0, Mode::Refused);
+    scene.advance(5 * SECOND);
+    assert_eq!((scene.state(0), scene.state(1)), ("unreachable", "ready"));
+    let (_, reply) = scene.work(key, "share", Want::Share);
+    assert_eq!(reply["result"], true);
+    scene.new_tip(1, &new);
+    scene.advance(60 * SECOND);
+    assert_eq!((clean(&scene), scene.pool.chains()[0].chosen), (2, Some(1)));
+
+    // One that never comes to the lost node's block is right in the end.
+    let mut scene = Scene::start(spec(2));
+    let key = scene.rig(1);
+    scene.new_tip(0, &new);
+    scene.break_node(0, Mode::Refused);
+    scene.advance(20 * SECOND);
+    assert_eq!(scene.rigs[&key].job().prev_hash, old);
+    assert_eq!(scene.pool.chains()[0].chosen, Some(1));
+}
+
+#[test]
+fn a_node_that_goes_back_to_a_lower_height_is_followed_at_once() {
+    let mut scene = Scene::start(spec(1));
+    let key = scene.rig(1);
+    let height = scene.nodes[0].height();
+    scene.new_tip(0, &"ab".repeat(32));
+    scene.turn();
+    scene.nodes[0].set("height", height.into());
+    scene.nodes[0].set("previousblockhash", "cd".repeat(32).into());
+    scene.nodes[0].set("longpollid", "cd".repeat(33).into());
+    scene.advance(3 * SECOND);
+    assert_eq!((scene.rigs[&key].job().prev_hash.clone(), scene.rigs[&key].job().clean), ("cd".repeat(32), true));
+}
