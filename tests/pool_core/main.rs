@@ -10,5 +10,6 @@ mod nodes;
 mod rig;
 mod scene;
 mod shares;
+mod storm;
 mod terms;
 mod times;

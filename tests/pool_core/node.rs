@@ -88,6 +88,11 @@ impl FakeNode {
         self.template[member] = value;
     }
 
+    /// Whether the block is in its chain.
+    pub fn has(&self, hash: &str) -> bool {
+        self.chain.values().any(|known| known == hash)
+    }
+
     /// A block of somebody else's, or of ours, is the new tip.
     pub fn extend(&mut self, hash: &str) {
         let height = self.height();
