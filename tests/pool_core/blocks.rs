@@ -121,6 +121,25 @@ fn one_node_of_two_is_enough_to_take_a_block() {
 }
 
 #[test]
+fn a_block_counts_until_the_last_node_has_refused_it() {
+    let mut scene = Scene::start(spec(2));
+    let rig = scene.rig(1);
+    scene.work(rig, "share", Want::Share);
+    scene.advance(31 * SECOND);
+    scene.nodes[0].verdict = Some(json!("bad-txnmrklroot"));
+    scene.nodes[1].verdict = Some(json!("bad-cb-amount"));
+    scene.break_node(1, Mode::Silent);
+    scene.work(rig, "block", Want::Block);
+    assert_eq!(status(&scene), [BlockStatus::Submitted]);
+    assert_eq!(account(&scene, 1), (0, 309_375_000));
+    scene.break_node(1, Mode::Good);
+    scene.advance(60 * SECOND);
+    assert_eq!(status(&scene), [BlockStatus::Rejected("bad-cb-amount".into())]);
+    assert_eq!(account(&scene, 1), (0, 0));
+    assert!(scene.disk.blocks.is_empty());
+}
+
+#[test]
 fn the_same_block_twice_is_one_block() {
     let (mut scene, rig) = with_two_miners();
     let share = scene.rig_mut(rig).mine(Want::Block);
