@@ -2,6 +2,7 @@
 //! demand, and virtual time.
 
 mod blocks;
+mod cuts;
 mod disk;
 mod fraud;
 mod networks;
