@@ -287,7 +287,9 @@ impl Pool {
             return Err(Reject::Unauthorised);
         }
         let sent = |id: JobId| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?));
-        let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(Reject::JobNotFound)?;
+        let named = session.authorised(&submit.username).is_some();
+        let unknown = if named { Reject::JobNotFound } else { Reject::Unauthorised };
+        let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(unknown)?;
         let submission = Submission {
             epoch: id.epoch,
             extranonce1: session.extranonce1,

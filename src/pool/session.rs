@@ -113,10 +113,13 @@ impl Session {
         JobId { seq, epoch: self.epoch }
     }
 
-    /// What the job was sent with; `None` if it was never sent on this connection.
+    /// What the job was sent with; `None` if it was never sent on this connection. A repeated sending has to be
+    /// one that was made: were the difficulty of any other looked up when its share comes, a rig could ask for
+    /// the difficulty that suits a hash it has already found.
     pub fn difficulty_of(&self, job: JobId) -> Option<Difficulty> {
         let at = self.sent.partition_point(|(id, _)| *id <= job);
-        at.checked_sub(1).map(|index| self.sent[index].1)
+        let (sent, difficulty) = self.sent.get(at.checked_sub(1)?)?;
+        (job.epoch == 0 || *sent == job).then_some(*difficulty)
     }
 
     /// Who sends shares under `username`.
@@ -146,6 +149,11 @@ mod tests {
         assert_eq!(session.difficulty_of(first), Some(difficulty(100)));
         assert_eq!(session.difficulty_of(again), Some(difficulty(200)));
         assert_eq!(session.difficulty_of(JobId { seq: 11, epoch: 0 }), Some(difficulty(200)));
+
+        // A sending that was never made has no difficulty that could be chosen later.
+        for (seq, epoch) in [(10, 2), (10, 0x1_0000), (11, 1), (11, 2)] {
+            assert_eq!(session.difficulty_of(JobId { seq, epoch }), None, "{seq} {epoch}");
+        }
 
         // Once job 10 is gone, only what is still in force is remembered.
         session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(50), 12);

@@ -179,3 +179,6 @@ impl Submission {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -445,6 +445,11 @@ impl Upstream {
     }
 
     fn take_failure(&mut self, tag: Tag, error: &LinkError, now: Now) {
+        if matches!(error, LinkError::Unreachable(_) | LinkError::Closed(_)) {
+            // What answers next may be another node: it has to tell its network before it is followed.
+            self.has_told_network = false;
+            self.info_at = self.info_at.min(now.mono_ms);
+        }
         if tag == Tag::LongPoll {
             // The calls' link tells what state the node is in.
             self.long_poll_at = now.mono_ms + self.rng.jitter(RETRY_MS.0);

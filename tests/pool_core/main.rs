@@ -2,11 +2,15 @@
 //! demand, and virtual time.
 
 mod blocks;
+mod cuts;
 mod disk;
+mod fraud;
+mod networks;
 mod node;
 mod nodes;
 mod rig;
 mod scene;
 mod shares;
+mod storm;
 mod terms;
 mod times;

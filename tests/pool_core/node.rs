@@ -28,6 +28,10 @@ pub enum Mode {
     Silent,
     /// Something else listens on the port.
     Nonsense,
+    /// Well, but on this network.
+    On(&'static str),
+    /// Well, but the operator allows no `getblockchaininfo`.
+    Reticent,
 }
 
 /// What comes back over a connection.
@@ -84,6 +88,11 @@ impl FakeNode {
         self.template[member] = value;
     }
 
+    /// Whether the block is in its chain.
+    pub fn has(&self, hash: &str) -> bool {
+        self.chain.values().any(|known| known == hash)
+    }
+
     /// A block of somebody else's, or of ours, is the new tip.
     pub fn extend(&mut self, hash: &str) {
         let height = self.height();
@@ -124,7 +133,7 @@ impl FakeNode {
             self.submitted.push(block.to_string());
         }
         match self.mode {
-            Mode::Good | Mode::Error(_) => {}
+            Mode::Good | Mode::Error(_) | Mode::On(_) | Mode::Reticent => {}
             Mode::Unauthorised => return Reply::Bytes(http(401, "Unauthorized", "")),
             Mode::Truncated => {
                 let whole = ok(id, &self.template);
@@ -149,8 +158,9 @@ impl FakeNode {
             }
             ("getblocktemplate", _) => self.template.clone(),
             ("getbestblockhash", _) => self.template["previousblockhash"].clone(),
-            ("getblockchaininfo", _) => json!({
-                "chain": "regtest",
+            ("getblockchaininfo", Mode::Reticent) => return Reply::Bytes(error(id, -32601)),
+            ("getblockchaininfo", mode) => json!({
+                "chain": if let Mode::On(network) = mode { network } else { "regtest" },
                 "blocks": self.height() - 1,
                 "headers": self.height() - 1,
                 "verificationprogress": 1.0,

@@ -73,6 +73,15 @@ impl Job {
         }
     }
 
+    /// The job as the pool would have sent it under another name: the coinbase's first half ends with the low
+    /// halves of the job's number and of the sending's.
+    pub fn renamed(&self, id: String, sending: u32) -> Job {
+        let mut job = Job { id, ..self.clone() };
+        let end = job.coinbase1.len();
+        job.coinbase1[end - 2..].copy_from_slice(&(sending as u16).to_be_bytes());
+        job
+    }
+
     /// The amounts that the coinbase pays, by output script in hexadecimal, without the commitment.
     pub fn outputs(&self) -> Vec<(String, u64)> {
         // After the tag and the sequence: a count, then the outputs.

@@ -223,6 +223,32 @@ fn case(
 }
 
 #[test]
+fn an_old_balance_is_paid_as_far_as_the_block_goes() {
+    // 6.25 LTC and a fee of 1 % leave 6.1875 LTC for work of 4,000,300. The third miner is due 0.00046402 LTC, less
+    // than the minimum of 0.001, so it is carried. The last did not work but is owed 0.5 LTC: more than is left once
+    // the first two have what they earned. It gets what is left and stays owed the rest; the pool has no output.
+    let terms = (10_000, 100_000, 10);
+    case(
+        625_000_000,
+        terms,
+        &[(3_000_000, 0), (1_000_000, 0), (300, 0), (0, 50_000_000)],
+        &[(0, 464_027_697), (1, 154_675_899), (3, 6_296_404)],
+        0,
+        &[0, 0, 46_402, 43_703_596],
+    );
+    // Owed a tenth of it, the last is paid in full, and the pool's output takes the rest: the fee, 2 units that the
+    // floors left over and the carried 46,402, less the old balance.
+    case(
+        625_000_000,
+        terms,
+        &[(3_000_000, 0), (1_000_000, 0), (300, 0), (0, 5_000_000)],
+        &[(0, 464_027_697), (1, 154_675_899), (3, 5_000_000)],
+        6_250_000 + 2 + 46_402 - 5_000_000,
+        &[0, 0, 46_402, 0],
+    );
+}
+
+#[test]
 fn the_worked_example_of_the_readme_comes_out() {
     // 6.25 LTC and a fee of 1 % leave 6.1875 for work of 6,000 : 3,999 : 1. The second is also owed 0.02, the
     // third 0.0001: due 0.00071875, less than the minimum of 0.001, so it is carried. The pool's output holds the fee

@@ -1,0 +1,158 @@
+//! What nodes answer to a block, and what is made of it.
+
+use super::*;
+
+const HEIGHT: u32 = 714;
+const OURS: Hash32 = [7; 32];
+const OTHER: Hash32 = [8; 32];
+
+fn at(mono_ms: u64) -> Now {
+    Now { mono_ms, wall_ms: 0 }
+}
+
+fn json(text: &str) -> Result<Box<RawValue>, LinkError> {
+    Ok(RawValue::from_string(text.to_string()).unwrap())
+}
+
+fn rpc(code: i64) -> Result<Box<RawValue>, LinkError> {
+    Err(LinkError::Rpc { code, message: "the node's words".into() })
+}
+
+fn hash(of: Hash32) -> Result<Box<RawValue>, LinkError> {
+    json(&format!("{:?}", display_hash(&of)))
+}
+
+fn with_block() -> Submissions {
+    let mut submissions = Submissions::default();
+    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
+    submissions
+}
+
+fn submit() -> Option<Next> {
+    Some(Next::Submit("[\"abcd\"]".into()))
+}
+
+fn check() -> Option<Next> {
+    Some(Next::Check("[714]".into()))
+}
+
+/// What follows an answer: the verdict, the next call, and when it is due.
+type Outcome = (Option<BlockVerdict>, Option<Next>, u64);
+
+#[track_caller]
+fn continues(mut submissions: Submissions, event: Option<(Hash32, BlockVerdict)>, (verdict, next, due): Outcome) {
+    assert_eq!(event, verdict.map(|verdict| (OURS, verdict)));
+    assert_eq!(submissions.next_at(), due);
+    if due != NEVER {
+        assert_eq!(submissions.next(at(due.saturating_sub(1))), if due == 0 { next.clone() } else { None });
+    }
+    assert_eq!(submissions.next(at(NEVER - 1)), next);
+}
+
+fn watching(text: &str) -> Option<BlockVerdict> {
+    Some(BlockVerdict::Watching(text.into()))
+}
+
+#[test]
+fn each_answer_to_submitblock_leads_on() {
+    let case = |answer, outcome| {
+        let mut submissions = with_block();
+        assert_eq!(submissions.next(at(0)), submit());
+        let event = submissions.handle_submit_answer(answer, at(5_000));
+        continues(submissions, event, outcome);
+    };
+    let rejected = |reason: &str| (Some(BlockVerdict::Rejected(reason.into())), None, NEVER);
+    // Taken, or known already: looked for in the chain at once, and only that is believed.
+    for taken in ["null", "\"duplicate\"", "\"inconclusive\"", "\"duplicate-inconclusive\""] {
+        case(json(taken), (None, check(), 5_000));
+    }
+    // For good.
+    for reason in ["high-hash", "bad-txnmrklroot", "bad-cb-amount", "duplicate-invalid", "time-too-old", "mweb-missing"]
+    {
+        case(json(&format!("\"{reason}\"")), rejected(reason));
+    }
+    case(rpc(-22), rejected("the node's words"));
+    // What time may heal.
+    for reason in ["prev-blk-not-found", "time-too-new"] {
+        case(json(&format!("\"{reason}\"")), (watching(reason), submit(), 5_000 + WATCH_MS));
+    }
+    // Nobody knows whether the node has the block: it is sent again.
+    let errors = [
+        LinkError::Unreachable("refused".into()),
+        LinkError::Timeout,
+        LinkError::Closed("reset".into()),
+        LinkError::Unauthorised,
+        LinkError::Http { status: 500, text: "Work queue depth exceeded".into() },
+        LinkError::TooLarge,
+        LinkError::Malformed("no JSON".into()),
+        LinkError::Rpc { code: -28, message: "Loading".into() },
+        LinkError::Rpc { code: -10, message: "syncing".into() },
+        LinkError::Rpc { code: -1, message: "help".into() },
+    ];
+    for error in errors {
+        let text = error.to_string();
+        case(Err(error), (watching(&text), submit(), 5_000 + RETRY_MS));
+    }
+}
+
+#[test]
+fn each_answer_to_getblockhash_leads_on() {
+    let case = |answer, final_height, outcome| {
+        let mut submissions = with_block();
+        submissions.next(at(0));
+        assert_eq!(submissions.handle_submit_answer(json("null"), at(0)), None);
+        assert_eq!(submissions.next(at(0)), check());
+        let event = submissions.handle_check_answer(answer, final_height, at(5_000));
+        continues(submissions, event, outcome);
+    };
+    let later = 5_000 + WATCH_MS;
+    for final_height in [None, Some(HEIGHT - 1), Some(HEIGHT)] {
+        case(hash(OURS), final_height, (Some(BlockVerdict::InChain), None, NEVER));
+    }
+    // Another block at its height: watched while the chain may yet change its mind.
+    let other = format!("the chain has {} at its height", display_hash(&OTHER));
+    case(hash(OTHER), None, (watching(&other), check(), later));
+    case(hash(OTHER), Some(HEIGHT - 1), (watching(&other), check(), later));
+    case(hash(OTHER), Some(HEIGHT), (Some(BlockVerdict::Passed(other)), None, NEVER));
+    // No hash at all says nothing, however high the chain is.
+    for nothing in ["null", "5", "\"abc\""] {
+        case(json(nothing), Some(HEIGHT), (watching("getblockhash gives no hash"), check(), later));
+    }
+    case(rpc(-8), Some(HEIGHT), (watching("the node's words (-8)"), check(), later));
+    case(Err(LinkError::Timeout), Some(HEIGHT), (watching("no answer in time"), check(), later));
+}
+
+#[test]
+fn the_newest_block_is_not_kept_waiting_by_those_that_are_watched() {
+    let mut submissions = with_block();
+    submissions.next(at(0));
+    submissions.handle_submit_answer(json("null"), at(0));
+    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
+    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
+    assert_eq!(submissions.next(at(0)), Some(Next::Submit("[\"ef\"]".into())));
+    let rejected = Some((OTHER, BlockVerdict::Rejected("high-hash".into())));
+    assert_eq!(submissions.handle_submit_answer(json("\"high-hash\""), at(0)), rejected);
+    assert_eq!(submissions.next(at(0)), check());
+}
+
+#[test]
+fn a_new_tip_is_a_reason_to_look_again_at_once() {
+    let mut submissions = with_block();
+    submissions.next(at(0));
+    submissions.handle_submit_answer(json("\"inconclusive\""), at(0));
+    submissions.next(at(0));
+    submissions.handle_check_answer(rpc(-8), None, at(0));
+    assert_eq!(submissions.next(at(1_000)), None);
+    submissions.handle_new_tip(at(1_000));
+    assert_eq!(submissions.next(at(1_000)), check());
+}
+
+#[test]
+fn an_answer_for_a_block_that_is_no_longer_waited_for_says_nothing() {
+    let mut submissions = with_block();
+    submissions.next(at(0));
+    submissions.remove(&OURS);
+    assert_eq!(submissions.handle_submit_answer(json("null"), at(0)), None);
+    assert_eq!(submissions.handle_check_answer(hash(OURS), None, at(0)), None);
+    assert_eq!((submissions.next_at(), submissions.next(at(NEVER))), (NEVER, None));
+}
