@@ -27,6 +27,15 @@ pub struct PendingBlock {
     pub submitted: bool,
     /// The nodes that refused it for good, with their reasons.
     pub refused_by: BTreeMap<usize, String>,
+    /// Why it was last not settled, so that the same is not logged again and again.
+    pub last_word: String,
+}
+
+impl PendingBlock {
+    /// A block that was not sent yet.
+    pub fn new(height: u32, bytes: Rc<[u8]>) -> PendingBlock {
+        PendingBlock { height, bytes, submitted: false, refused_by: BTreeMap::new(), last_word: String::new() }
+    }
 }
 
 /// See the module.

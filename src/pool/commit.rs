@@ -17,13 +17,13 @@ const RETRY_MS: u64 = 1_000;
 
 /// A share that is credited in memory and not yet on disk.
 #[derive(Debug)]
-struct Unacknowledged {
-    session: Key,
-    id: serde_json::Value,
-    worker: Key,
-    row: RowId,
-    work: u64,
-    slot: u64,
+pub(super) struct Unacknowledged {
+    pub(super) session: Key,
+    pub(super) id: serde_json::Value,
+    pub(super) worker: Key,
+    pub(super) row: RowId,
+    pub(super) work: u64,
+    pub(super) slot: u64,
 }
 
 /// What waits for the next commit.
@@ -170,16 +170,8 @@ impl Pool {
     }
 
     /// Puts an accepted share in line for the next commit.
-    pub(super) fn await_commit(
-        &mut self,
-        session: Key,
-        id: serde_json::Value,
-        worker: Key,
-        row: RowId,
-        work: u64,
-        slot: u64,
-    ) {
-        self.commits.shares.push(Unacknowledged { session, id, worker, row, work, slot });
+    pub(super) fn await_commit(&mut self, share: Unacknowledged) {
+        self.commits.shares.push(share);
     }
 
     pub(super) fn clock_mark(&self, now: Now) -> ClockMark {

@@ -13,6 +13,7 @@ use crate::coin::uint::U256;
 use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request, Submit};
 
+use super::commit::Unacknowledged;
 use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
 use super::session::{Authorised, Session};
@@ -319,7 +320,7 @@ impl Pool {
     fn credit(&mut self, key: Key, id: serde_json::Value, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
         self.count_credit(row, worker, difficulty, now);
         let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
-        self.await_commit(key, id, worker, row, difficulty.units(), slot);
+        self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage = 0;
         if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {

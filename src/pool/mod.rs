@@ -378,8 +378,7 @@ impl Pool {
                 continue;
             };
             log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
-            let block = PendingBlock { height, bytes: bytes.into(), submitted: false, refused_by: BTreeMap::new() };
-            self.chains[index].pending.insert(hash, block);
+            self.chains[index].pending.insert(hash, PendingBlock::new(height, bytes.into()));
             self.chains[index].submit(&hash, now);
         }
     }

@@ -173,8 +173,7 @@ impl Pool {
             log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);
             self.job_fault = Some(error.to_string());
         }
-        let block = PendingBlock { height, bytes: Rc::clone(&bytes), submitted: false, refused_by: BTreeMap::new() };
-        self.chains[0].pending.insert(hash, block);
+        self.chains[0].pending.insert(hash, PendingBlock::new(height, Rc::clone(&bytes)));
         self.commits.keep_block(0, hash, bytes);
     }
 
@@ -212,7 +211,14 @@ impl Pool {
                 log::error!("{}: block {name} is orphaned: {reason}", self.spec.name);
                 self.judge_block(chain, hash, BlockStatus::Orphaned(reason), now);
             }
-            BlockVerdict::Watching(reason) => log::info!("{}: block {name} at {url}: {reason}", self.spec.name),
+            BlockVerdict::Watching(reason) => {
+                let Some(block) = self.chains[chain].pending.get_mut(&hash) else { return };
+                let word = format!("at {url}: {reason}");
+                if block.last_word != word {
+                    log::info!("{}: block {name} {word}", self.spec.name);
+                    block.last_word = word;
+                }
+            }
             BlockVerdict::Rejected(reason) => {
                 log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
                 let nodes = self.chains[chain].nodes.len();
