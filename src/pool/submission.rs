@@ -1,6 +1,7 @@
 //! Blocks on their way to one node: each is submitted until the node answers for good. A node's `null`, `true`
 //! or `duplicate` alone is never believed: what counts is `getblockhash(height) == hash`.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
@@ -11,8 +12,10 @@ use crate::wire::node_link::LinkError;
 
 /// A block whose submission failed on the way is sent again after this.
 const RETRY_MS: u64 = SECOND;
-/// A block that is not in the node's main chain is looked for again this often.
+/// A block that is not in the node's main chain is looked for again after this, and after twice that each time.
 const WATCH_MS: u64 = 10 * SECOND;
+/// So often is the time doubled; and so long does a new tip make a block be looked for at once.
+const DOUBLINGS: u32 = 6;
 
 /// What a node says of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ struct Submission {
     height: u32,
     block: Rc<[u8]>,
     stage: Stage,
+    /// How often it was looked for in vain.
+    misses: u32,
 }
 
 /// See the module.
@@ -64,7 +69,8 @@ impl Submissions {
     /// Adds a block, to be submitted at once; the same block is added once.
     pub fn add(&mut self, hash: Hash32, height: u32, block: Rc<[u8]>, now: Now) {
         if !self.blocks.iter().any(|submission| submission.hash == hash) {
-            self.blocks.push(Submission { hash, height, block, stage: Stage::Submit { at_ms: now.mono_ms } });
+            let stage = Stage::Submit { at_ms: now.mono_ms };
+            self.blocks.push(Submission { hash, height, block, stage, misses: 0 });
         }
     }
 
@@ -81,8 +87,10 @@ impl Submissions {
     /// The call that is due; one at a time.
     pub fn next(&mut self, now: Now) -> Option<Next> {
         let due = self.blocks.iter().filter(|submission| submission.at_ms() <= now.mono_ms);
-        // What was never sent goes first.
-        let submission = due.min_by_key(|submission| matches!(submission.stage, Stage::Check { .. }))?;
+        // What was never sent goes first, and of that the newest height: the tip does not wait for its losers.
+        let rank =
+            |submission: &&Submission| (matches!(submission.stage, Stage::Check { .. }), Reverse(submission.height));
+        let submission = due.min_by_key(rank)?;
         self.asked = Some(submission.hash);
         Some(match submission.stage {
             Stage::Submit { .. } => Next::Submit(format!("[\"{}\"]", hex::encode(&submission.block))),
@@ -92,7 +100,7 @@ impl Submissions {
 
     /// A new tip may have brought a watched block into the chain.
     pub fn handle_new_tip(&mut self, now: Now) {
-        for submission in &mut self.blocks {
+        for submission in self.blocks.iter_mut().filter(|submission| submission.misses <= DOUBLINGS) {
             if let Stage::Check { at_ms } = &mut submission.stage {
                 *at_ms = now.mono_ms;
             }
@@ -148,7 +156,8 @@ impl Submissions {
     ) -> Option<(Hash32, BlockVerdict)> {
         let hash = self.asked.take()?;
         let submission = self.blocks.iter_mut().find(|submission| submission.hash == hash)?;
-        submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
+        submission.stage = Stage::Check { at_ms: now.mono_ms + (WATCH_MS << submission.misses.min(DOUBLINGS)) };
+        submission.misses += 1;
         let reason = match answer {
             Ok(result) => {
                 let found = serde_json::from_str::<String>(result.get()).ok().and_then(|text| parse_hash(&text));

@@ -156,3 +156,30 @@ fn an_answer_for_a_block_that_is_no_longer_waited_for_says_nothing() {
     assert_eq!(submissions.handle_check_answer(hash(OURS), None, at(0)), None);
     assert_eq!((submissions.next_at(), submissions.next(at(NEVER))), (NEVER, None));
 }
+
+#[test]
+fn a_block_that_is_looked_for_in_vain_is_looked_for_less_and_less() {
+    let mut submissions = Submissions::default();
+    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
+    submissions.next(at(0));
+    submissions.handle_submit_answer(json("\"inconclusive\""), at(0));
+    let mut now = 0;
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        assert_eq!(submissions.next(at(now)), check());
+        submissions.handle_check_answer(hash(OTHER), None, at(now));
+        waits.push((submissions.next_at() - now) / WATCH_MS);
+        now = submissions.next_at();
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    submissions.handle_new_tip(at(now - 1));
+    assert_eq!(submissions.next(at(now - 1)), None, "no tip is likely to bring it any more");
+}
+
+#[test]
+fn the_newest_height_does_not_wait_for_siblings_of_an_older_one() {
+    let mut submissions = Submissions::default();
+    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
+    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
+    assert_eq!(submissions.next(at(0)), Some(Next::Submit("[\"ef\"]".into())));
+}
