@@ -87,9 +87,13 @@ impl Submissions {
     /// The call that is due; one at a time.
     pub fn next(&mut self, now: Now) -> Option<Next> {
         let due = self.blocks.iter().filter(|submission| submission.at_ms() <= now.mono_ms);
-        // What was never sent goes first, and of that the newest height: the tip does not wait for its losers.
-        let rank =
-            |submission: &&Submission| (matches!(submission.stage, Stage::Check { .. }), Reverse(submission.height));
+        // What was just taken is looked for, which is quick; then comes what was never sent, and last what was
+        // looked for in vain. The newest height goes first: the tip does not wait for its losers.
+        let rank = |submission: &&Submission| match submission.stage {
+            Stage::Check { .. } if submission.misses == 0 => (0, Reverse(submission.height)),
+            Stage::Submit { .. } => (1, Reverse(submission.height)),
+            Stage::Check { .. } => (2, Reverse(submission.height)),
+        };
         let submission = due.min_by_key(rank)?;
         self.asked = Some(submission.hash);
         Some(match submission.stage {

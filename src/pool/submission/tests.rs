@@ -127,12 +127,14 @@ fn the_newest_block_is_not_kept_waiting_by_those_that_are_watched() {
     let mut submissions = with_block();
     submissions.next(at(0));
     submissions.handle_submit_answer(json("null"), at(0));
-    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
-    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
-    assert_eq!(submissions.next(at(0)), Some(Next::Submit("[\"ef\"]".into())));
-    let rejected = Some((OTHER, BlockVerdict::Rejected("high-hash".into())));
-    assert_eq!(submissions.handle_submit_answer(json("\"high-hash\""), at(0)), rejected);
     assert_eq!(submissions.next(at(0)), check());
+    submissions.handle_check_answer(rpc(-8), None, at(0));
+    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(WATCH_MS));
+    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(WATCH_MS));
+    assert_eq!(submissions.next(at(WATCH_MS)), Some(Next::Submit("[\"ef\"]".into())));
+    let rejected = Some((OTHER, BlockVerdict::Rejected("high-hash".into())));
+    assert_eq!(submissions.handle_submit_answer(json("\"high-hash\""), at(WATCH_MS)), rejected);
+    assert_eq!(submissions.next(at(WATCH_MS)), check());
 }
 
 #[test]
