@@ -98,6 +98,12 @@ impl Pool {
         now.mono_ms >= self.commit_deadline()
     }
 
+    /// Why there are money events that are not on disk; `None` when there are none.
+    pub fn unwritten(&self) -> Option<String> {
+        let fault = || self.commits.fault.clone().unwrap_or_else(|| "it is about to be written".to_string());
+        (!self.commits.batch.journal.is_empty()).then(fault)
+    }
+
     pub(super) fn commit_deadline(&self) -> u64 {
         let commits = &self.commits;
         let due = if commits.urgent {

@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::config::Config;
 use super::links::Links;
 use super::listeners::{Listeners, Port};
-use super::peer::{Peer, PeerKind};
+use super::peer::{Peer, PeerKind, READ_BUFFER};
 use super::rpc_port;
 use super::secrets::AdminToken;
 use super::service::Service;
@@ -30,8 +30,6 @@ use super::{StartError, secrets};
 const SIGNALS: Token = Token(usize::MAX);
 /// Connection tokens start here; below are the listeners.
 const FIRST_PEER: usize = 1 << 10;
-/// Buffers read from one peer before the others have their turn.
-const READS_PER_TURN: usize = 4;
 /// A peer that was said goodbye may take this long to close.
 const LINGER_MS: u64 = 2_000;
 /// On stop, what is still to be sent gets this long.
@@ -92,7 +90,7 @@ impl Daemon {
             started_ms: now.mono_ms,
             rpc_peers: 0,
             stopping: false,
-            buffer: vec![0; 64 * 1024].into_boxed_slice(),
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
         };
         daemon.measure_ledger();
         for (pool, config) in config.pools.iter().enumerate() {
@@ -282,7 +280,7 @@ impl Daemon {
                 Port::Stratum { pool } => {
                     let most = self.pools[pool].spec().stratum.max_connections;
                     if self.pools[pool].connections() >= most {
-                        log::warn!("{address} is turned away: {most} connections are open");
+                        log::debug!("{address} is turned away: {most} connections are open");
                         continue;
                     }
                     PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, now) }
@@ -326,9 +324,11 @@ impl Daemon {
 
     /// Reads what a peer sent, a bounded part of it in one turn; the rest in the next.
     fn read(&mut self, key: Key, now: Now) {
-        for _ in 0..READS_PER_TURN {
+        let Some(peer) = self.peers.get(key) else { return };
+        let (reads, size) = peer.kind.reads_per_turn();
+        for _ in 0..reads {
             let Some(peer) = self.peers.get_mut(key) else { return };
-            match peer.stream.read(&mut self.buffer) {
+            match peer.stream.read(&mut self.buffer[..size]) {
                 Ok(None) => return,
                 Ok(Some(0)) => return self.close(key, "closed by the peer", now),
                 Ok(Some(count)) => self.handle_bytes(key, count, now),
@@ -367,7 +367,8 @@ impl Daemon {
             if must_commit {
                 // An operator is told that a change is made when it can't be lost any more.
                 self.deliver(now);
-                if let Some(Err(reason)) = self.commit(now) {
+                self.commit(now);
+                if let Some(reason) = self.pools.iter().find_map(Pool::unwritten) {
                     reply.replace_with_not_durable(&reason);
                 }
             }

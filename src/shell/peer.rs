@@ -13,6 +13,12 @@ use crate::pool::upstream::LinkKind;
 use super::rpc_port::Conversation;
 use super::stream::Stream;
 
+/// Bytes read at once at most.
+pub const READ_BUFFER: usize = 64 * 1024;
+/// Bytes of a rig that are looked at before the others have their turn: some twenty shares, each of which may cost a
+/// proof of work.
+const MINER_READ: usize = 4 * 1024;
+
 /// See the module.
 pub struct Peer {
     /// The socket and what waits on it.
@@ -76,6 +82,15 @@ impl PeerKind {
         match self {
             PeerKind::Miner { pool, session } => Some((*pool, *session)),
             PeerKind::Link { .. } | PeerKind::Rpc(_) => None,
+        }
+    }
+
+    /// How often, and how many bytes at a time, it is read before the others have their turn.
+    pub fn reads_per_turn(&self) -> (usize, usize) {
+        match self {
+            PeerKind::Miner { .. } | PeerKind::Rpc(_) => (1, MINER_READ),
+            // Templates are large.
+            PeerKind::Link { .. } => (16, READ_BUFFER),
         }
     }
 
