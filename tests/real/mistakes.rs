@@ -37,13 +37,16 @@ fn beside_an_honest_miner(mistakes: impl FnOnce(&Litecoind, &Pool)) {
     let accepted = thread::scope(|scope| {
         let work = scope.spawn(|| {
             let mut accepted = 0;
-            while !over.load(Ordering::Relaxed) {
+            // At least once, also when the mistakes are over in no time.
+            loop {
                 honest.catch_up().expect("the honest miner stays connected");
                 let share = honest.mine(Want::NotBlock);
                 assert_eq!(honest.submit(&share), Ok(true), "share {accepted} of the honest miner");
                 accepted += 1;
+                if over.load(Ordering::Relaxed) {
+                    return accepted;
+                }
             }
-            accepted
         });
         // Whatever happens here, the honest miner must be told to end, or the scope would wait for ever.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| mistakes(&node, &pool)));
@@ -52,7 +55,6 @@ fn beside_an_honest_miner(mistakes: impl FnOnce(&Litecoind, &Pool)) {
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         accepted
     });
-    assert!(accepted > 0, "the honest miner worked");
     assert_eq!(pool.share_count(&address), accepted);
 }
 
