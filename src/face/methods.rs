@@ -136,13 +136,13 @@ fn validate_address(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
         Ok(address) => {
             let derived = |other: &crate::pool::chain::Chain| {
                 let script = address::rederive(&address.script, (other.spec.coin, other.spec.network));
-                let text = script.map(|script| views::address_text(other, &script));
+                let text = script.map(|script| other.spec.address_text(&script));
                 (other.spec.name.clone(), json!(text))
             };
             let others = chains.iter().enumerate().filter(|(index, _)| *index != chain);
             json!({
                 "isvalid": true,
-                "address": views::address_text(&chains[chain], &address.script),
+                "address": chains[chain].spec.address_text(&address.script),
                 "type": address.kind.to_string(),
                 "script": hex::encode(address.script.as_bytes()),
                 "derived": others.map(|(_, other)| derived(other)).collect::<serde_json::Map<String, Value>>(),
@@ -177,7 +177,7 @@ fn set_pool_address(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let address =
         address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
     set_term(site, pool, chain, Term::PoolScript(address.script.as_bytes().to_vec()));
-    Ok(json!({ "pool_address": views::address_text(&site.pools[pool].chains()[chain], &address.script) }))
+    Ok(json!({ "pool_address": site.pools[pool].chains()[chain].spec.address_text(&address.script) }))
 }
 
 fn set_min_payout(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {

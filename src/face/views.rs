@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::base::amount::{format_amount, format_percent, format_signed};
 use crate::base::display_hash;
 use crate::base::time::{HOUR, Now, SECOND};
-use crate::coin::address;
 use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
@@ -19,11 +18,6 @@ use super::LedgerSize;
 
 /// Difficulty units in difficulty 1.
 const UNITS: f64 = 65_536.0;
-
-/// An output script as people read it on a chain.
-pub fn address_text(chain: &Chain, script: &Script) -> String {
-    address::encode(script, chain.spec.coin, chain.spec.network).unwrap_or_else(|| hex::encode(script.as_bytes()))
-}
 
 /// `getpayoutinfo`: the terms, what the next block would pay, and everybody in the window.
 pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
@@ -38,7 +32,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
     let next: Vec<Value> = split.map_or(Vec::new(), |split| {
         let payout = |(_, script, amount): &(MinerId, Script, u64)| {
             json!({
-                "address": address_text(chain, script),
+                "address": chain.spec.address_text(script),
                 "amount": format_amount(*amount),
                 "contribution_percent": percent(work_of(script)),
             })
@@ -50,7 +44,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         "pool": pool.spec().name,
         "chain": chain.spec.name,
         "pool_fee_percent": format_percent(terms.fee_ppm),
-        "pool_address": address_text(chain, &terms.pool_script),
+        "pool_address": chain.spec.address_text(&terms.pool_script),
         "min_payout": format_amount(terms.min_payout),
         "max_outputs": terms.max_outputs,
         "payout_window_hours": pool.spec().window_ms as f64 / HOUR as f64,
@@ -94,7 +88,7 @@ pub fn miner(pool: &Pool, script: &Script, now: Now) -> Option<Value> {
     let mut stats = match row {
         Some(row) => miner_summary(pool, chain, row, now),
         None => json!({
-            "address": address_text(chain, script),
+            "address": chain.spec.address_text(script),
             "total_difficulty": 0.0,
             "share_count": 0,
             "last_share_time": null,
@@ -167,7 +161,7 @@ pub fn balances(pool: &Pool, chain_index: usize) -> Value {
         .accounts()
         .filter(|(_, account)| account.balance != 0)
         .filter_map(|(miner, account)| {
-            let address = address_text(chain, script(miner)?);
+            let address = chain.spec.address_text(script(miner)?);
             Some(json!({ "address": address, "balance": format_signed(account.balance) }))
         })
         .collect();
@@ -241,7 +235,7 @@ fn miner_summary(pool: &Pool, chain: &Chain, row: &Row, now: Now) -> Value {
     let workers = pool.workers().iter().filter(|worker| worker.miner == row.miner);
     let rate: f64 = workers.map(|worker| worker.rates.quarter.per_second(now.mono_ms)).sum();
     json!({
-        "address": address_text(chain, &row.script),
+        "address": chain.spec.address_text(&row.script),
         "total_difficulty": row.work as f64 / UNITS,
         "share_count": row.shares,
         "last_share_time": time_of(pool, row.last_share_ms, now),
@@ -271,7 +265,7 @@ fn worker_view(pool: &Pool, chain: &Chain, worker: &Worker, now: Now) -> Value {
 
 fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
     let found = &block.found;
-    let address = |miner| pool.miners().script(miner).map(|script| address_text(chain, script));
+    let address = |miner| pool.miners().script(miner).map(|script| chain.spec.address_text(script));
     let mut paid: Vec<_> = found.parts.iter().filter(|part| part.paid > 0).collect();
     paid.sort_by_key(|part| std::cmp::Reverse(part.paid));
     let mut outputs: Vec<Value> =
@@ -279,7 +273,7 @@ fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
     if found.pool_amount > 0 {
         let script = Script::from_bytes(found.pool_script.clone());
         outputs.push(json!({
-            "address": address_text(chain, &script),
+            "address": chain.spec.address_text(&script),
             "amount": format_amount(found.pool_amount),
             "pool": true,
         }));

@@ -20,7 +20,7 @@ use super::session::{Authorised, Session};
 use super::username::{Username, wanted_difficulty};
 use super::window::RowId;
 use super::workers::Workers;
-use super::{Output, Pool, address_of};
+use super::{Output, Pool};
 
 /// Lines that can't be read before the connection is closed.
 const GARBAGE_LINES: u32 = 8;
@@ -252,7 +252,7 @@ impl Pool {
         log::info!(
             "{}: {peer} mines for {} as {worker:?} ({})",
             self.spec.name,
-            address_of(chain, &script),
+            chain.address_text(&script),
             session.agent
         );
         let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);

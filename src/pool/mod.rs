@@ -421,8 +421,3 @@ fn restore_window(spec: &PoolSpec, recovered: &Recovered, miners: &Miners, pool_
     }
     window
 }
-
-/// Shared by the parts of the pool: the script as people read it.
-fn address_of(chain: &spec::ChainSpec, script: &Script) -> String {
-    crate::coin::address::encode(script, chain.coin, chain.network).unwrap_or_else(|| hex::encode(script.as_bytes()))
-}

@@ -1,6 +1,7 @@
 //! What the operator asked for, already validated: the shape of one pool. Made by the shell from the
 //! configuration file; never changed while the pool runs (terms that change are the ledger's).
 
+use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{Coin, Network};
 use crate::coin::script::Script;
@@ -39,6 +40,13 @@ pub struct ChainSpec {
     pub terms: Terms,
     /// Bytes that the operator wants in every coinbase.
     pub coinbase_tag: Vec<u8>,
+}
+
+impl ChainSpec {
+    /// An output script as people read it: its address, or its bytes where it has none.
+    pub fn address_text(&self, script: &Script) -> String {
+        address::encode(script, self.coin, self.network).unwrap_or_else(|| hex::encode(script.as_bytes()))
+    }
 }
 
 /// Where a coin node answers. Secrets stay in the shell.
