@@ -35,7 +35,6 @@ use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::rng::Rng;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
-use crate::coin::script::Script;
 
 use chain::{Chain, PendingBlock};
 use clock::PoolClock;
