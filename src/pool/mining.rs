@@ -52,7 +52,7 @@ impl Pool {
                     let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
                     self.send(key, http::response(400, "text/plain", body, false, &[]));
                 }
-                return self.close(key, "speaks another protocol", now);
+                return self.close(key, "speaks another protocol");
             }
         }
         session.lines.push(bytes);
@@ -63,18 +63,18 @@ impl Pool {
                 Some(Err(_)) => {
                     let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
                     self.send(key, reply);
-                    return self.close(key, "sent a line that is too long", now);
+                    return self.close(key, "sent a line that is too long");
                 }
             };
             match message {
                 Ok(message) => self.handle_message(key, message, now),
-                Err(refused) => self.handle_garbage(key, &refused, now),
+                Err(refused) => self.handle_garbage(key, &refused),
             }
         }
     }
 
     /// A miner's connection is gone.
-    pub fn handle_miner_closed(&mut self, key: Key, _now: Now) {
+    pub fn handle_miner_closed(&mut self, key: Key) {
         self.forget_session(key);
     }
 
@@ -108,7 +108,7 @@ impl Pool {
         Some(Difficulty::of_target(target, self.spec.chains[0].coin.algorithm))
     }
 
-    pub(super) fn close(&mut self, key: Key, reason: &str, _now: Now) {
+    pub(super) fn close(&mut self, key: Key, reason: &str) {
         self.forget_session(key);
         self.outputs.push_back(Output::CloseMiner { session: key, reason: reason.to_string() });
     }
@@ -144,12 +144,12 @@ impl Pool {
         }
     }
 
-    fn handle_garbage(&mut self, key: Key, refused: &Refused, now: Now) {
+    fn handle_garbage(&mut self, key: Key, refused: &Refused) {
         self.send(key, stratum::reply_error(&refused.id, refused.code, &refused.reason));
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage += 1;
         if session.garbage >= GARBAGE_LINES {
-            self.close(key, "sent too many lines that can't be read", now);
+            self.close(key, "sent too many lines that can't be read");
         }
     }
 

@@ -398,7 +398,7 @@ impl Pool {
             }
         }
         for (key, reason) in late {
-            self.close(key, reason, now);
+            self.close(key, reason);
         }
         for key in changed {
             self.announce_difficulty(key);

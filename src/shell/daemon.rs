@@ -414,7 +414,7 @@ impl Daemon {
                     log::debug!("{}: {reason}", peer.address);
                 }
                 self.links.remove_miner(pool, session);
-                self.pools[pool].handle_miner_closed(session, now);
+                self.pools[pool].handle_miner_closed(session);
             }
             PeerKind::Link { pool, node, link, .. } => {
                 self.links.forget(pool, node, link, key);

@@ -161,7 +161,7 @@ fn a_full_window_refuses_new_addresses_and_says_so() {
     // Those that are gone and whose work has left the window make room.
     let keys: Vec<_> = scene.rigs.keys().copied().collect();
     for key in keys {
-        scene.pool.handle_miner_closed(key, scene.now);
+        scene.pool.handle_miner_closed(key);
     }
     scene.advance(25 * crate::scene::HOUR);
     let key = scene.rig(8);

@@ -154,7 +154,7 @@ impl Storm {
     fn disconnect(&mut self) {
         if let Some(rig) = self.any_rig() {
             self.settle();
-            self.scene.pool.handle_miner_closed(rig, self.scene.now);
+            self.scene.pool.handle_miner_closed(rig);
             self.forget(rig);
         }
     }
