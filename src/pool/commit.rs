@@ -77,6 +77,8 @@ impl Commits {
 
     /// A kept block is answered for.
     pub(super) fn settle_block(&mut self, hash: Hash32) {
+        // One that was never written need not be any more, and must not keep the rest from the disk.
+        self.batch.blocks.retain(|(kept, _)| *kept != hash);
         self.batch.settled_blocks.push(hash);
         self.urgent = true;
     }

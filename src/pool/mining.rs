@@ -224,7 +224,7 @@ impl Pool {
             }
             Err((code, reason)) => {
                 if let Some(session) = self.sessions.get(key) {
-                    log::info!("{}: {} may not mine as {username:?}: {reason}", self.spec.name, session.peer);
+                    log::debug!("{}: {} may not mine as {username:?}: {reason}", self.spec.name, session.peer);
                 }
                 stratum::reply_error(id, code, &reason)
             }

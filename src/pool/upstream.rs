@@ -401,7 +401,7 @@ impl Upstream {
     fn take_chain_info(&mut self, answer: Result<Box<RawValue>, LinkError>, now: Now) {
         match answer {
             Ok(result) => self.info.take_chain_info(&result),
-            Err(LinkError::Rpc { .. }) => {}
+            Err(LinkError::Rpc { .. } | LinkError::Http { status: 403, .. }) => {}
             Err(_) => return,
         }
         self.has_told_network = true;

@@ -186,6 +186,9 @@ impl Daemon {
     /// Everything that is due, after all that came in was handled.
     fn turn(&mut self, now: Now) {
         for key in std::mem::take(&mut self.unread) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.is_unread = false;
+            }
             self.read(key, now);
         }
         for index in self.listeners.due(now) {
@@ -324,7 +327,8 @@ impl Daemon {
 
     /// Reads what a peer sent, a bounded part of it in one turn; the rest in the next.
     fn read(&mut self, key: Key, now: Now) {
-        let Some(peer) = self.peers.get(key) else { return };
+        // Who waits for its turn has had its part of this one, however much more has come.
+        let Some(peer) = self.peers.get(key).filter(|peer| !peer.is_unread) else { return };
         let (reads, size) = peer.kind.reads_per_turn();
         for _ in 0..reads {
             let Some(peer) = self.peers.get_mut(key) else { return };
@@ -335,7 +339,10 @@ impl Daemon {
                 Err(error) => return self.close(key, &error.to_string(), now),
             }
         }
-        self.unread.push(key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.is_unread = true;
+            self.unread.push(key);
+        }
     }
 
     /// Hands the first `count` bytes of the buffer to whoever the peer belongs to.
