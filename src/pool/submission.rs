@@ -55,6 +55,8 @@ struct Submission {
     stage: Stage,
     /// How often it was looked for in vain.
     misses: u32,
+    /// Whether it is to be submitted again when it is not found: the node could not judge it yet.
+    resubmit: bool,
 }
 
 /// See the module.
@@ -70,7 +72,7 @@ impl Submissions {
     pub fn add(&mut self, hash: Hash32, height: u32, block: Rc<[u8]>, now: Now) {
         if !self.blocks.iter().any(|submission| submission.hash == hash) {
             let stage = Stage::Submit { at_ms: now.mono_ms };
-            self.blocks.push(Submission { hash, height, block, stage, misses: 0 });
+            self.blocks.push(Submission { hash, height, block, stage, misses: 0, resubmit: false });
         }
     }
 
@@ -124,7 +126,7 @@ impl Submissions {
                 serde_json::from_str::<Option<String>>(result.get()).unwrap_or_else(|_| Some(result.to_string()))
             }
             Err(LinkError::Rpc { code: -22, message }) => {
-                self.remove(&hash);
+                submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
                 return Some((hash, BlockVerdict::Rejected(message)));
             }
             Err(error) => {
@@ -139,13 +141,14 @@ impl Submissions {
             }
             // The node may lack the parent for now, or its clock may lag.
             Some(reason @ ("prev-blk-not-found" | "time-too-new")) => {
-                submission.stage = Stage::Submit { at_ms: now.mono_ms + WATCH_MS };
+                submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
+                submission.resubmit = true;
                 Some((hash, BlockVerdict::Watching(reason.to_string())))
             }
+            // Other nodes may see it otherwise, or never answer: it is looked for until it is found or passed.
             Some(reason) => {
-                let reason = reason.to_string();
-                self.remove(&hash);
-                Some((hash, BlockVerdict::Rejected(reason)))
+                submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
+                Some((hash, BlockVerdict::Rejected(reason.to_string())))
             }
         }
     }
@@ -162,6 +165,9 @@ impl Submissions {
         let submission = self.blocks.iter_mut().find(|submission| submission.hash == hash)?;
         submission.stage = Stage::Check { at_ms: now.mono_ms + (WATCH_MS << submission.misses.min(DOUBLINGS)) };
         submission.misses += 1;
+        if std::mem::take(&mut submission.resubmit) {
+            submission.stage = Stage::Submit { at_ms: now.mono_ms };
+        }
         let reason = match answer {
             Ok(result) => {
                 let found = serde_json::from_str::<String>(result.get()).ok().and_then(|text| parse_hash(&text));

@@ -61,7 +61,7 @@ fn each_answer_to_submitblock_leads_on() {
         let event = submissions.handle_submit_answer(answer, at(5_000));
         continues(submissions, event, outcome);
     };
-    let rejected = |reason: &str| (Some(BlockVerdict::Rejected(reason.into())), None, NEVER);
+    let rejected = |reason: &str| (Some(BlockVerdict::Rejected(reason.into())), check(), 5_000 + WATCH_MS);
     // Taken, or known already: looked for in the chain at once, and only that is believed.
     for taken in ["null", "\"duplicate\"", "\"inconclusive\"", "\"duplicate-inconclusive\""] {
         case(json(taken), (None, check(), 5_000));
@@ -74,7 +74,7 @@ fn each_answer_to_submitblock_leads_on() {
     case(rpc(-22), rejected("the node's words"));
     // What time may heal.
     for reason in ["prev-blk-not-found", "time-too-new"] {
-        case(json(&format!("\"{reason}\"")), (watching(reason), submit(), 5_000 + WATCH_MS));
+        case(json(&format!("\"{reason}\"")), (watching(reason), check(), 5_000 + WATCH_MS));
     }
     // Nobody knows whether the node has the block: it is sent again.
     let errors = [
@@ -184,4 +184,26 @@ fn the_newest_height_does_not_wait_for_siblings_of_an_older_one() {
     submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
     submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
     assert_eq!(submissions.next(at(0)), Some(Next::Submit("[\"ef\"]".into())));
+}
+
+#[test]
+fn a_block_that_one_node_refuses_or_cannot_judge_is_settled_once_the_chain_has_passed_it() {
+    for said in ["\"bad-cb-amount\"", "\"prev-blk-not-found\""] {
+        let mut submissions = with_block();
+        submissions.next(at(0));
+        assert!(submissions.handle_submit_answer(json(said), at(0)).is_some());
+        assert_eq!(submissions.next(at(WATCH_MS)), check());
+        let event = submissions.handle_check_answer(hash(OTHER), Some(HEIGHT), at(WATCH_MS));
+        assert!(matches!(event, Some((OURS, BlockVerdict::Passed(_)))), "{said}: {event:?}");
+    }
+}
+
+#[test]
+fn a_block_that_could_not_be_judged_is_submitted_again_when_it_is_not_found() {
+    let mut submissions = with_block();
+    submissions.next(at(0));
+    submissions.handle_submit_answer(json("\"prev-blk-not-found\""), at(0));
+    submissions.next(at(WATCH_MS));
+    submissions.handle_check_answer(rpc(-8), None, at(WATCH_MS));
+    assert_eq!(submissions.next(at(WATCH_MS)), submit());
 }
