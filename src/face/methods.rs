@@ -17,6 +17,8 @@ pub const NOT_DURABLE: i64 = -20;
 
 /// Blocks that `getblocks` answers unless told.
 const DEFAULT_BLOCKS: usize = 20;
+/// Blocks that it answers at most.
+const MOST_BLOCKS: usize = 1_000;
 
 /// One method.
 pub struct Method {
@@ -114,7 +116,7 @@ fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcErro
 
 fn get_blocks(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let (pool, chain) = select(site, &mut params)?;
-    let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS);
+    let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS).min(MOST_BLOCKS);
     params.finish(1)?;
     Ok(views::blocks(&site.pools[pool], chain, count))
 }

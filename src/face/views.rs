@@ -1,6 +1,8 @@
 //! The pool's state as JSON. Amounts are decimal strings in whole coins, exact to the unit; difficulties,
 //! hashrates and percentages are numbers for display; times are seconds since 1970.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::base::amount::{format_amount, format_percent, format_signed};
@@ -39,6 +41,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         };
         split.paid.iter().map(payout).collect()
     });
+    let rates = rates(pool, now);
     let active: Vec<&Row> = window.iter().map(|(_, row)| row).filter(|row| row.shares > 0).collect();
     json!({
         "pool": pool.spec().name,
@@ -56,7 +59,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         "pool_amount": split.map(|split| format_amount(split.pool_amount)),
         "carried": split.map(|split| signed_wide(split.carried())),
         "job_age_s": pool.current_job().map(|job| now.mono_ms.saturating_sub(job.made_ms) / SECOND),
-        "miners": active.iter().map(|row| miner_summary(pool, chain, row, now)).collect::<Vec<Value>>(),
+        "miners": active.iter().map(|row| miner_summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
     })
 }
 
@@ -64,6 +67,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
 pub fn all_miners(pool: &Pool, now: Now) -> Value {
     let chain = &pool.chains()[0];
     let counts = pool.counts();
+    let rates = rates(pool, now);
     let rate = |rate: &crate::pool::workers::Rate| hashes(chain, rate.per_second(now.mono_ms));
     json!({
         "pool": pool.spec().name,
@@ -76,7 +80,7 @@ pub fn all_miners(pool: &Pool, now: Now) -> Value {
         "rejected": counts.rejected,
         "stale": counts.stale,
         "rejects": pool.rejects(),
-        "miners": pool.window().iter().map(|(_, row)| miner_summary(pool, chain, row, now)).collect::<Vec<Value>>(),
+        "miners": pool.window().iter().map(|(_, row)| miner_summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
     })
 }
 
@@ -85,8 +89,9 @@ pub fn miner(pool: &Pool, script: &Script, now: Now) -> Option<Value> {
     let chain = &pool.chains()[0];
     let row = pool.window().find(script).and_then(|row| pool.window().row(row));
     let id = row.map(|row| row.miner).or_else(|| pool.miners().find(script))?;
+    let rates = rates(pool, now);
     let mut stats = match row {
-        Some(row) => miner_summary(pool, chain, row, now),
+        Some(row) => miner_summary(pool, chain, row, &rates, now),
         None => json!({
             "address": chain.spec.address_text(script),
             "total_difficulty": 0.0,
@@ -231,9 +236,17 @@ fn chain_info(chain: &Chain, now: Now) -> Value {
     })
 }
 
-fn miner_summary(pool: &Pool, chain: &Chain, row: &Row, now: Now) -> Value {
-    let workers = pool.workers().iter().filter(|worker| worker.miner == row.miner);
-    let rate: f64 = workers.map(|worker| worker.rates.quarter.per_second(now.mono_ms)).sum();
+/// Difficulty units per second of every miner that has workers, in one pass.
+fn rates(pool: &Pool, now: Now) -> BTreeMap<MinerId, f64> {
+    let mut rates = BTreeMap::new();
+    for worker in pool.workers().iter() {
+        *rates.entry(worker.miner).or_default() += worker.rates.quarter.per_second(now.mono_ms);
+    }
+    rates
+}
+
+fn miner_summary(pool: &Pool, chain: &Chain, row: &Row, rates: &BTreeMap<MinerId, f64>, now: Now) -> Value {
+    let rate = rates.get(&row.miner).copied().unwrap_or(0.0);
     json!({
         "address": chain.spec.address_text(&row.script),
         "total_difficulty": row.work as f64 / UNITS,
