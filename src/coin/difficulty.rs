@@ -36,11 +36,6 @@ impl Difficulty {
         (difficulty > 0.0 && units < 2f64.powi(64)).then(|| Difficulty((units as u64).max(1)))
     }
 
-    /// The exact decimal as a JSON number: `2`, `0.5`, `0.0001068115234375`.
-    pub fn to_json(self) -> String {
-        self.to_string()
-    }
-
     /// For display only.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / UNITS as f64
@@ -63,6 +58,7 @@ impl Difficulty {
     }
 }
 
+/// The exact decimal, which is also a JSON number: `2`, `0.5`, `0.0001068115234375`.
 impl fmt::Display for Difficulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A fraction of 2^16 has at most 16 decimals: n / 2^16 = n * 5^16 / 10^16.
@@ -226,7 +222,7 @@ mod tests {
         #[test]
         fn what_is_printed_is_what_is_enforced(units in 1..1u64 << 53) {
             let difficulty = Difficulty::from_units(units).unwrap();
-            let read: f64 = difficulty.to_json().parse().unwrap();
+            let read: f64 = difficulty.to_string().parse().unwrap();
             prop_assert_eq!(Difficulty::from_f64(read), Some(difficulty));
         }
     }

@@ -171,9 +171,6 @@ struct RawTx<'a> {
 }
 
 impl Template {
-    /// Weight that nodes keep free for header and coinbase.
-    pub const RESERVED_WEIGHT: u64 = 4_000;
-
     /// Reads the `result` member of a getblocktemplate answer.
     pub fn parse(result: &[u8], coin: &'static Coin) -> Result<Template, TemplateError> {
         let raw: Raw = serde_json::from_slice(result).map_err(|error| TemplateError::Json(error.to_string()))?;

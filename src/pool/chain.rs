@@ -23,8 +23,6 @@ pub struct PendingBlock {
     pub height: u32,
     /// The whole block.
     pub bytes: Rc<[u8]>,
-    /// Whether it is in the journal on disk, or was refused there; only then is it sent.
-    pub submitted: bool,
     /// The nodes that refused it for good, with their reasons.
     pub refused_by: BTreeMap<usize, String>,
     /// Why it was last not settled, so that the same is not logged again and again.
@@ -34,7 +32,7 @@ pub struct PendingBlock {
 impl PendingBlock {
     /// A block that was not sent yet.
     pub fn new(height: u32, bytes: Rc<[u8]>) -> PendingBlock {
-        PendingBlock { height, bytes, submitted: false, refused_by: BTreeMap::new(), last_word: String::new() }
+        PendingBlock { height, bytes, refused_by: BTreeMap::new(), last_word: String::new() }
     }
 }
 
@@ -90,8 +88,7 @@ impl Chain {
 
     /// Sends a pending block to every node.
     pub fn submit(&mut self, hash: &Hash32, now: Now) {
-        let Some(block) = self.pending.get_mut(hash) else { return };
-        block.submitted = true;
+        let Some(block) = self.pending.get(hash) else { return };
         for node in &mut self.nodes {
             node.submit(*hash, block.height, Rc::clone(&block.bytes), now);
         }
