@@ -71,7 +71,7 @@ impl Daemon {
             let recovered = store.load(index)?;
             let seed = secrets::random_seed()?;
             let name = &pool.spec.name;
-            let pool = Pool::new(pool.spec.clone(), recovered, seed, now);
+            let pool = Pool::new(pool.spec.clone(), recovered, &store.journal(index), seed, now);
             pools.push(pool.map_err(|error| StartError::Ledger(format!("pool {name}: {error}")))?);
         }
         let mut daemon = Daemon {

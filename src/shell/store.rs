@@ -20,6 +20,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -29,7 +30,7 @@ use heed::types::{DecodeIgnore, Str};
 use heed::{CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvOpenOptions, MdbError, OnCommit, RwTxn, WithTls};
 
 use crate::base::limits;
-use crate::pool::record::{Batch, Recovered};
+use crate::pool::record::{Batch, Entry, Journal, Recovered};
 use records::{PoolDatabases, Raw};
 
 /// The layout that this version reads and writes.
@@ -133,6 +134,11 @@ impl Store {
         })
     }
 
+    /// The journal of the pool at this place of the list given to [`Store::open`].
+    pub fn journal(&self, pool: usize) -> StoredJournal<'_> {
+        StoredJournal { store: self, pool }
+    }
+
     /// Writes all batches, each for the pool at its place, in one transaction that is on disk when this
     /// returns. After an error nothing of them is there, and the same batches may be tried again.
     pub fn commit(&self, batches: &[(usize, &Batch)]) -> Result<(), StoreError> {
@@ -184,6 +190,23 @@ impl Store {
         // It may never have been made, and nothing depends on its absence.
         let _ = fs::remove_file(&probe);
         refused
+    }
+}
+
+/// One pool's journal on disk.
+pub struct StoredJournal<'a> {
+    store: &'a Store,
+    pool: usize,
+}
+
+impl Journal for StoredJournal<'_> {
+    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String> {
+        let each = RefCell::new(each);
+        let read = self.store.with(|open| {
+            let txn = open.env.read_txn()?;
+            open.pools[self.pool].visit_journal(&txn, from, &mut **each.borrow_mut())
+        });
+        read.map_err(|error| error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The records of one pool: how each lies in its database, and back. Never decides what is recorded.
 
 use std::fmt::Display;
+use std::ops::{Bound, ControlFlow};
 
 use heed::types::Bytes;
 use heed::{CommitToken, Database, DatabaseOpener, OnCommit, PutFlags, RoTxn, RwTxn, WithTls};
@@ -121,7 +122,6 @@ impl<'e> PoolDatabases<'e> {
                 let key = CellKey { slot_start_ms, miner: u32::from_be_bytes(miner) };
                 Ok((key, Cell { work, shares: u32::from_be_bytes(shares) }))
             })?,
-            journal: self.load_journal(txn)?,
             blocks: self.blocks.read(txn, |key, block| {
                 let hash: Hash32 = self.blocks.exact(key, key)?;
                 Ok((hash, block.to_vec()))
@@ -129,20 +129,32 @@ impl<'e> PoolDatabases<'e> {
         })
     }
 
-    fn load_journal(&self, txn: &RoTxn) -> Result<Vec<(u64, Entry)>, StoreError> {
-        let mut next = 1;
-        self.journal.read(txn, |key, value| {
+    /// Gives the journal's entries from `from` on, in order, until `each` has had enough.
+    pub(super) fn visit_journal(
+        &self,
+        txn: &RoTxn,
+        from: u64,
+        each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let from = from.max(1);
+        let first = from.to_be_bytes();
+        let range = (Bound::Included(first.as_slice()), Bound::Unbounded);
+        for (record, expected) in self.journal.raw.range(txn, &range)?.zip(from..) {
+            let (key, value) = record?;
             let sequence = u64::from_be_bytes(self.journal.exact(key, key)?);
-            if sequence != next {
-                return Err(self.journal.damaged(key, format!("comes where entry {next} should be")));
+            if sequence != expected {
+                return Err(self.journal.damaged(key, format!("comes where entry {expected} should be")));
             }
-            next += 1;
-            match postcard::take_from_bytes(value) {
-                Ok((entry, [])) => Ok((sequence, entry)),
-                Ok(_) => Err(self.journal.damaged(key, "has bytes after its end")),
-                Err(error) => Err(self.journal.damaged(key, error)),
+            let entry = match postcard::take_from_bytes(value) {
+                Ok((entry, [])) => entry,
+                Ok(_) => return Err(self.journal.damaged(key, "has bytes after its end")),
+                Err(error) => return Err(self.journal.damaged(key, error)),
+            };
+            if each(sequence, entry).is_break() {
+                break;
             }
-        })
+        }
+        Ok(())
     }
 }
 
