@@ -118,7 +118,7 @@ impl Pool {
         for chain in &mut self.chains {
             for block in chain.ledger.open_blocks() {
                 let bytes = kept.remove(&block.found.hash);
-                if bytes.is_some() {
+                if bytes.is_some() && block.judged.is_none() {
                     let height = block.found.height;
                     log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
                 }

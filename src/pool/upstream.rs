@@ -263,10 +263,10 @@ impl Upstream {
         self.events.pop_front()
     }
 
-    /// Follows a block. With its bytes it is submitted: at once if the node can be reached, and again until
-    /// the node answers for good. Then, or without, it is looked for in the node's chain.
-    pub fn follow(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, now: Now) {
-        self.submissions.add(hash, height, block, now);
+    /// Follows a block. With its bytes it is submitted, unless a node `has_answered` for it: at once if this one
+    /// can be reached, and again until it answers for good. Then it is looked for in the node's chain.
+    pub fn follow(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, has_answered: bool, now: Now) {
+        self.submissions.add(hash, height, block, has_answered, now);
         self.proceed(now);
     }
 
