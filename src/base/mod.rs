@@ -5,6 +5,7 @@ pub mod limits;
 pub mod rng;
 pub mod slots;
 pub mod time;
+pub mod written;
 
 /// A 32-byte hash in internal byte order, as it is hashed and serialised. People see it reversed.
 pub type Hash32 = [u8; 32];

@@ -12,7 +12,7 @@ use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::ledger::Block;
-use crate::pool::record::{BlockStatus, MinerId};
+use crate::pool::record::{BlockStatus, MinerId, Payout};
 use crate::pool::window::Row;
 use crate::pool::workers::Worker;
 
@@ -108,12 +108,12 @@ pub fn miner(pool: &Pool, script: &Script, now: Now) -> Option<Value> {
         .iter()
         .rev()
         .filter_map(|block| {
-            let part = block.found.parts.iter().find(|part| part.miner == id && part.paid > 0)?;
+            let paid = Some(block.paid(id)).filter(|paid| *paid > 0)?;
             Some(json!({
                 "block": display_hash(&block.found.hash),
                 "height": block.found.height,
                 "time": block.found.at.wall_ms / SECOND,
-                "amount": format_amount(part.paid),
+                "amount": format_amount(paid),
                 "kind": "coinbase",
                 "state": block.status.name(),
             }))
@@ -125,9 +125,9 @@ pub fn miner(pool: &Pool, script: &Script, now: Now) -> Option<Value> {
         .blocks()
         .iter()
         .filter(|block| block.status.is_live() && !is_mature(chain, block))
-        .flat_map(|block| &block.found.parts)
+        .flat_map(|block| &block.found.outputs)
         .filter(|part| part.miner == id)
-        .map(|part| part.paid)
+        .map(|output| output.amount)
         .sum();
     let workers = pool.workers().iter().filter(|worker| worker.miner == id);
     stats["workers"] = workers.map(|worker| worker_view(pool, chain, worker, now)).collect();
@@ -231,7 +231,7 @@ fn chain_info(chain: &Chain, now: Now) -> Value {
         "name": chain.spec.name,
         "coin": chain.spec.coin.name,
         "network": chain.spec.network.name,
-        "blocks_pending": chain.pending.len(),
+        "blocks_pending": chain.ledger.open_blocks().count(),
         "nodes": nodes,
     })
 }
@@ -279,10 +279,8 @@ fn worker_view(pool: &Pool, chain: &Chain, worker: &Worker, now: Now) -> Value {
 fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
     let found = &block.found;
     let address = |miner| pool.miners().script(miner).map(|script| chain.spec.address_text(script));
-    let mut paid: Vec<_> = found.parts.iter().filter(|part| part.paid > 0).collect();
-    paid.sort_by_key(|part| std::cmp::Reverse(part.paid));
-    let mut outputs: Vec<Value> =
-        paid.iter().map(|part| json!({ "address": address(part.miner), "amount": format_amount(part.paid) })).collect();
+    let output = |paid: &Payout| json!({ "address": address(paid.miner), "amount": format_amount(paid.amount) });
+    let mut outputs: Vec<Value> = found.outputs.iter().map(output).collect();
     if found.pool_amount > 0 {
         let script = Script::from_bytes(found.pool_script.clone());
         outputs.push(json!({
@@ -293,7 +291,7 @@ fn block_view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
     }
     let reason = match &block.status {
         BlockStatus::Rejected(reason) | BlockStatus::Orphaned(reason) => Some(reason),
-        BlockStatus::Submitted | BlockStatus::Accepted => None,
+        BlockStatus::Submitted | BlockStatus::Accepted | BlockStatus::Confirmed => None,
     };
     json!({
         "height": found.height,

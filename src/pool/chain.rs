@@ -1,4 +1,4 @@
-//! One chain of a pool: its nodes, its ledger, and the blocks that are on their way to the nodes. The parent
+//! One chain of a pool: its nodes, its ledger, and the blocks that are not judged for good. The parent
 //! chain and merge-mined children are the same type.
 
 use std::collections::BTreeMap;
@@ -9,32 +9,13 @@ use crate::base::rng::Rng;
 use crate::base::time::{Now, SECOND};
 use crate::coin::template::Template;
 
+use super::blocks::Watched;
 use super::ledger::Ledger;
 use super::spec::ChainSpec;
 use super::upstream::Upstream;
 
 /// How long the nodes that are left may take to come to the height of the one that was lost.
 const CATCH_UP_MS: u64 = 10 * SECOND;
-
-/// A block that no node has answered for good.
-#[derive(Debug)]
-pub struct PendingBlock {
-    /// Its height.
-    pub height: u32,
-    /// The whole block.
-    pub bytes: Rc<[u8]>,
-    /// The nodes that refused it for good, with their reasons.
-    pub refused_by: BTreeMap<usize, String>,
-    /// Why it was last not settled, so that the same is not logged again and again.
-    pub last_word: String,
-}
-
-impl PendingBlock {
-    /// A block that was not sent yet.
-    pub fn new(height: u32, bytes: Rc<[u8]>) -> PendingBlock {
-        PendingBlock { height, bytes, refused_by: BTreeMap::new(), last_word: String::new() }
-    }
-}
 
 /// See the module.
 pub struct Chain {
@@ -44,8 +25,8 @@ pub struct Chain {
     pub nodes: Vec<Upstream>,
     /// Who is owed what.
     pub ledger: Ledger,
-    /// Blocks on their way.
-    pub pending: BTreeMap<Hash32, PendingBlock>,
+    /// Blocks that are not judged for good.
+    pub watched: BTreeMap<Hash32, Watched>,
     /// The node whose templates are used.
     pub chosen: Option<usize>,
     /// The height that was last followed.
@@ -63,7 +44,7 @@ impl Chain {
             .map(|node| Upstream::new(node.clone(), spec.coin, spec.network, rng.next_u64(), now))
             .collect();
         let ledger = Ledger::new(index, spec.terms.clone());
-        Chain { spec, nodes, ledger, pending: BTreeMap::new(), chosen: None, height: 0, behind_since_ms: None }
+        Chain { spec, nodes, ledger, watched: BTreeMap::new(), chosen: None, height: 0, behind_since_ms: None }
     }
 
     /// Chooses the node to follow: of those that are ready and know the highest block, the one the
@@ -86,17 +67,17 @@ impl Chain {
         self.nodes[self.chosen?].ready_template()
     }
 
-    /// Sends a pending block to every node.
-    pub fn submit(&mut self, hash: &Hash32, now: Now) {
-        let Some(block) = self.pending.get(hash) else { return };
+    /// Has every node asked about a watched block, after submitting it where its bytes are still kept.
+    pub fn follow(&mut self, hash: &Hash32, now: Now) {
+        let Some(block) = self.watched.get(hash) else { return };
         for node in &mut self.nodes {
-            node.submit(*hash, block.height, Rc::clone(&block.bytes), now);
+            node.follow(*hash, block.height, block.bytes.clone(), now);
         }
     }
 
-    /// A pending block needs no more sending.
-    pub fn settle(&mut self, hash: &Hash32) {
-        self.pending.remove(hash);
+    /// A block is judged for good.
+    pub fn unfollow(&mut self, hash: &Hash32) {
+        self.watched.remove(hash);
         for node in &mut self.nodes {
             node.forget(hash);
         }

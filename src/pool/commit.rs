@@ -68,6 +68,11 @@ impl Commits {
         self.urgent = true;
     }
 
+    /// The number that the next event of the journal will have.
+    pub(super) fn next_entry(&self) -> u64 {
+        self.next_entry
+    }
+
     /// Keeps a found block until a node answers for good, and submits it once it is on disk.
     pub(super) fn keep_block(&mut self, chain: usize, hash: Hash32, bytes: std::rc::Rc<[u8]>) {
         self.batch.blocks.push((hash, bytes));
@@ -193,7 +198,7 @@ impl Pool {
 
     fn submit_kept_blocks(&mut self, now: Now) {
         for (chain, hash) in std::mem::take(&mut self.commits.blocks) {
-            self.chains[chain].submit(&hash, now);
+            self.chains[chain].follow(&hash, now);
             self.drain_nodes(chain, now);
         }
     }

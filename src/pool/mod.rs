@@ -5,6 +5,7 @@
 //! After each `handle_*` call, drain [`Pool::poll_output`]; when [`Pool::batch_due`], write
 //! [`Pool::batch`] and say so; sleep until [`Pool::poll_timeout`].
 
+pub mod blocks;
 pub mod chain;
 pub mod clock;
 pub mod commit;
@@ -28,22 +29,22 @@ pub mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use crate::base::Hash32;
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::rng::Rng;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
 
-use chain::{Chain, PendingBlock};
+use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
 use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
 use miners::Miners;
-use record::{Entry, MinerId, Recovered};
+use record::{Entry, Journal, MinerId, Recovered};
 use session::Session;
 use spec::PoolSpec;
 use upstream::{LinkAction, LinkKind};
@@ -88,6 +89,8 @@ pub enum Output {
 /// Why a ledger on disk cannot be carried on.
 #[derive(Debug)]
 pub enum RecoverError {
+    /// The journal can't be read to its end.
+    Journal(String),
     /// An entry contradicts those before it.
     Entry {
         /// Its sequence number.
@@ -104,6 +107,7 @@ pub enum RecoverError {
 impl fmt::Display for RecoverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            RecoverError::Journal(reason) => f.write_str(reason),
             RecoverError::Entry { seq, error } => write!(f, "journal entry {seq}: {error}"),
             RecoverError::Sum(error) => error.fmt(f),
             RecoverError::UnknownMiner(miner) => write!(f, "miner {miner} has an account but no output script"),
@@ -145,7 +149,13 @@ pub struct Pool {
 impl Pool {
     /// A pool that carries on from what was on disk. `seed` gives all its chance; two runs must not share
     /// one.
-    pub fn new(spec: PoolSpec, recovered: Recovered, seed: u64, now: Now) -> Result<Pool, RecoverError> {
+    pub fn new(
+        spec: PoolSpec,
+        recovered: Recovered,
+        journal: &dyn Journal,
+        seed: u64,
+        now: Now,
+    ) -> Result<Pool, RecoverError> {
         let mut rng = Rng::new(seed);
         let clock = PoolClock::resume(recovered.clock.as_ref(), now);
         let mark = recovered.clock.unwrap_or_default();
@@ -155,18 +165,13 @@ impl Pool {
         for (index, chain) in spec.chains.iter().enumerate() {
             chains.push(Chain::new(index as u8, chain.clone(), &mut rng, now));
         }
-        for (seq, entry) in &recovered.journal {
-            for chain in &mut chains {
-                chain.ledger.apply(entry).map_err(|error| RecoverError::Entry { seq: *seq, error })?;
-            }
-        }
+        let last_entry = replay(journal, &mut chains)?;
         for chain in &chains {
             chain.ledger.check().map_err(RecoverError::Sum)?;
             if let Some((miner, _)) = chain.ledger.accounts().find(|(miner, _)| miners.script(*miner).is_none()) {
                 return Err(RecoverError::UnknownMiner(miner));
             }
         }
-        let next_entry = recovered.journal.last().map_or(1, |(seq, _)| seq + 1);
         let mut pool = Pool {
             clock,
             sessions: Slots::default(),
@@ -182,7 +187,7 @@ impl Pool {
             ledger_full: None,
             audit: Ok(()),
             audit_due: false,
-            commits: Commits::new(next_entry, now),
+            commits: Commits::new(last_entry + 1, now),
             outputs: VecDeque::new(),
             rates: Rates::new(now.mono_ms),
             counts: Counts::default(),
@@ -192,7 +197,7 @@ impl Pool {
             next_tick_ms: now.mono_ms + SECOND,
             spec,
         };
-        pool.resubmit(recovered.blocks, now);
+        pool.resume_blocks(recovered.blocks, now);
         Ok(pool)
     }
 
@@ -351,7 +356,7 @@ impl Pool {
 
     /// Applies an event to its chain's ledger and puts it in line for the journal.
     fn record(&mut self, chain: usize, entry: Entry) -> Result<(), LedgerError> {
-        self.chains[chain].ledger.apply(&entry)?;
+        self.chains[chain].ledger.apply(self.commits.next_entry(), &entry)?;
         self.commits.record(entry);
         self.audit_due = true;
         Ok(())
@@ -365,20 +370,6 @@ impl Pool {
             if let Err(error) = &self.audit {
                 log::error!("{}: {error}", self.spec.name);
             }
-        }
-    }
-
-    fn resubmit(&mut self, blocks: Vec<(Hash32, Vec<u8>)>, now: Now) {
-        for (hash, bytes) in blocks {
-            let known = |chain: &Chain| chain.ledger.block(&hash).map(|block| block.found.height);
-            let Some((index, height)) =
-                self.chains.iter().enumerate().find_map(|(index, chain)| Some((index, known(chain)?)))
-            else {
-                continue;
-            };
-            log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
-            self.chains[index].pending.insert(hash, PendingBlock::new(height, bytes.into()));
-            self.chains[index].submit(&hash, now);
         }
     }
 
@@ -404,6 +395,19 @@ impl Pool {
             self.announce_difficulty(key);
         }
     }
+}
+
+/// Folds the whole journal into the chains' ledgers, and gives the number of its last entry.
+fn replay(journal: &dyn Journal, chains: &mut [Chain]) -> Result<u64, RecoverError> {
+    let (mut last, mut outcome) = (0, Ok(()));
+    let read = journal.visit(1, &mut |seq, entry| {
+        last = seq;
+        outcome = chains.iter_mut().try_for_each(|chain| chain.ledger.apply(seq, &entry));
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    read.map_err(RecoverError::Journal)?;
+    outcome.map_err(|error| RecoverError::Entry { seq: last, error })?;
+    Ok(last)
 }
 
 fn restore_window(spec: &PoolSpec, recovered: &Recovered, miners: &Miners, pool_ms: u64) -> Window {

@@ -75,12 +75,20 @@ pub struct NodeInfo {
     /// 0 to 1.
     #[serde(rename = "verificationprogress")]
     pub verification_progress: Option<f64>,
+    /// Whether the node itself says that it is still catching up.
+    #[serde(rename = "initialblockdownload")]
+    pub is_catching_up: Option<bool>,
     /// Connections to other nodes.
     #[serde(skip)]
     pub peers: Option<u32>,
 }
 
 impl NodeInfo {
+    /// Whether the node has taken in every block that it knows of; taken for true where it does not tell.
+    pub fn is_synced(&self) -> bool {
+        self.is_catching_up != Some(true) && self.height >= self.headers
+    }
+
     /// Takes in an answer to `getblockchaininfo`; one that can't be read changes nothing.
     pub fn take_chain_info(&mut self, result: &RawValue) {
         if let Ok(info) = serde_json::from_str::<NodeInfo>(result.get()) {

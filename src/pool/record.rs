@@ -2,11 +2,12 @@
 //! the batch that carries both to disk. Encoded with postcard, so variants and fields are only ever
 //! appended under a new schema version. Never touches the disk itself.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Hash32;
+use crate::base::{Hash32, written};
 
 /// Names a miner's output script in the ledger, for ever.
 pub type MinerId = u32;
@@ -42,8 +43,8 @@ pub struct Cell {
     pub shares: u32,
 }
 
-/// One event of the journal. Balances, blocks and terms are what [`super::ledger::Ledger::apply`] makes of
-/// these, in order; nothing else changes them.
+/// One event of the journal. Balances, blocks, payments and terms are what
+/// [`super::ledger::Ledger::apply`] makes of these, in order; nothing else changes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// The operator changed a term while the pool ran.
@@ -52,10 +53,16 @@ pub enum Entry {
     BlockFound(Box<BlockFound>),
     /// What became of a block.
     BlockJudged(BlockJudged),
+    /// A payment from the wallet is wanted.
+    PaymentQueued(PaymentQueued),
+    /// The payment's transaction is signed. Written before it is sent.
+    PaymentSigned(Box<PaymentSigned>),
+    /// What became of a payment.
+    PaymentJudged(PaymentJudged),
 }
 
 /// When something happened: in the pool's time, and by the system's clock at that moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The pool's time, in milliseconds.
     pub pool_ms: u64,
@@ -83,7 +90,7 @@ pub enum Term {
     /// The fee in parts per million.
     FeePpm(u32),
     /// The pool's output script.
-    PoolScript(Vec<u8>),
+    PoolScript(#[serde(with = "written::bytes")] Vec<u8>),
     /// The minimum payout in base units.
     MinPayout(u64),
 }
@@ -93,12 +100,15 @@ pub enum Term {
 pub struct BlockFound {
     /// Index of the chain in its pool.
     pub chain: u8,
-    /// The block's id, internal byte order.
+    /// The block's id.
+    #[serde(with = "written::hash")]
     pub hash: Hash32,
     /// Its height.
     pub height: u32,
     /// When its share arrived.
     pub at: Stamp,
+    /// When the job was made whose payouts it carries.
+    pub job_at: Stamp,
     /// Who found it.
     pub finder: MinerId,
     /// The finder's worker name.
@@ -106,6 +116,7 @@ pub struct BlockFound {
     /// The network's difficulty, in difficulty units.
     pub network_difficulty: u64,
     /// [`ClockMark::total_work`] at that time: two blocks' difference is the work between them.
+    #[serde(with = "written::wide")]
     pub total_work: u128,
     /// The coinbase's value in base units.
     pub value: u64,
@@ -116,11 +127,26 @@ pub struct BlockFound {
     /// The most outputs in force.
     pub max_outputs: u32,
     /// Who the pool's output paid.
+    #[serde(with = "written::bytes")]
     pub pool_script: Vec<u8>,
-    /// What the pool's output holds, in base units; 0 when it was left out.
+    /// What the pool's output holds, in base units; 0 when it was left out. It is the last that pays anybody.
     pub pool_amount: u64,
-    /// Every miner that worked in the window or was paid.
+    /// What the coinbase paid to miners, in the order of its outputs.
+    pub outputs: Vec<Payout>,
+    /// Every miner that worked in the window or was paid, by id.
     pub parts: Vec<Part>,
+    /// The entry was made from the chain's own coinbase after the ledger was lost: the work in the window is
+    /// not known any more, and who was not paid had nothing.
+    pub rebuilt: bool,
+}
+
+/// One output of a coinbase that pays a miner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payout {
+    /// Whom.
+    pub miner: MinerId,
+    /// In base units.
+    pub amount: u64,
 }
 
 /// One miner's part in one block.
@@ -130,12 +156,10 @@ pub struct Part {
     pub miner: MinerId,
     /// Work in the window when the job was made, in difficulty units.
     pub work: u64,
-    /// Owed to the miner when the job was made, in base units.
+    /// Owed to the miner and free to be paid when the job was made, in base units.
     pub balance_before: i64,
     /// The miner's part of this block, in base units.
     pub entitled: u64,
-    /// What the coinbase paid the miner, in base units.
-    pub paid: u64,
 }
 
 /// What became of a block.
@@ -144,11 +168,14 @@ pub struct BlockJudged {
     /// Index of the chain in its pool.
     pub chain: u8,
     /// Which block.
+    #[serde(with = "written::hash")]
     pub hash: Hash32,
     /// When.
     pub at: Stamp,
     /// The judgement.
     pub status: BlockStatus,
+    /// Whether it is the last one: the chain is so far past the block that nothing is expected to change it.
+    pub is_final: bool,
 }
 
 /// The life of a block.
@@ -160,15 +187,17 @@ pub enum BlockStatus {
     Accepted,
     /// Every node refused it, with the reason given; it never paid anybody.
     Rejected(String),
-    /// The chain went on without it, beyond recall; it never paid anybody.
+    /// The main chain has another block in its place; it pays nobody, unless the chain comes back to it.
     Orphaned(String),
+    /// In the main chain, and as deep as the coin's maturity.
+    Confirmed,
 }
 
 impl BlockStatus {
-    /// Whether the block's payments count.
+    /// Whether the block's payments may count.
     pub fn is_live(&self) -> bool {
         match self {
-            BlockStatus::Submitted | BlockStatus::Accepted => true,
+            BlockStatus::Submitted | BlockStatus::Accepted | BlockStatus::Confirmed => true,
             BlockStatus::Rejected(_) | BlockStatus::Orphaned(_) => false,
         }
     }
@@ -180,6 +209,127 @@ impl BlockStatus {
             BlockStatus::Accepted => "accepted",
             BlockStatus::Rejected(_) => "rejected",
             BlockStatus::Orphaned(_) => "orphaned",
+            BlockStatus::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// A payment from the wallet that somebody asked for. What it will hold is decided when it is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentQueued {
+    /// Index of the chain in its pool.
+    pub chain: u8,
+    /// Names the payment among those of its chain: 1, 2, 3 …
+    pub payment: u64,
+    /// When.
+    pub at: Stamp,
+    /// Who is to be paid; everybody when empty.
+    pub wanted: Vec<MinerId>,
+    /// Nobody is paid less than this, in base units.
+    pub threshold: u64,
+    /// By the schedule, not by an operator.
+    pub is_scheduled: bool,
+}
+
+/// A payment that is signed, with the very bytes that are sent, now and after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentSigned {
+    /// Index of the chain in its pool.
+    pub chain: u8,
+    /// Which payment.
+    pub payment: u64,
+    /// When.
+    pub at: Stamp,
+    /// The transaction's id.
+    #[serde(with = "written::hash")]
+    pub txid: Hash32,
+    /// The whole transaction, as it is sent.
+    #[serde(with = "written::bytes")]
+    pub bytes: Vec<u8>,
+    /// The coins that it spends.
+    pub inputs: Vec<OutPoint>,
+    /// Whom it pays, in the order of its outputs. What is left over goes back to the wallet.
+    pub outputs: Vec<PaymentOutput>,
+    /// The network's fee as the wallet gave it, in base units.
+    pub fee: u64,
+}
+
+/// An output of an earlier transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OutPoint {
+    /// The transaction's id.
+    #[serde(with = "written::hash")]
+    pub txid: Hash32,
+    /// Index of the output.
+    pub vout: u32,
+}
+
+/// One miner's output of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentOutput {
+    /// Whom.
+    pub miner: MinerId,
+    /// Taken off the balance, in base units.
+    pub amount: u64,
+    /// What arrives: less than `amount` by the miner's part of the network's fee where receivers bear it.
+    pub received: u64,
+}
+
+/// What became of a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentJudged {
+    /// Index of the chain in its pool.
+    pub chain: u8,
+    /// Which payment.
+    pub payment: u64,
+    /// When.
+    pub at: Stamp,
+    /// The judgement.
+    pub status: PaymentStatus,
+}
+
+/// The life of a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PaymentStatus {
+    /// Waits for the wallet. Holds no balance yet.
+    Queued,
+    /// Signed and written; its balances are reserved until the end of its life.
+    Signed,
+    /// Taken by a node.
+    Sent,
+    /// In the main chain under as many blocks as are asked for; balances are reduced by it. Final.
+    Settled {
+        /// Height of its block.
+        height: u32,
+        /// Its block.
+        #[serde(with = "written::hash")]
+        block: Hash32,
+    },
+    /// It can never confirm: a coin that it spends was spent otherwise, beyond recall. Balances are free
+    /// again. Final.
+    Conflicted(String),
+    /// Given up before it was signed. Final.
+    Dropped(String),
+}
+
+impl PaymentStatus {
+    /// The status as RPC shows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PaymentStatus::Queued => "queued",
+            PaymentStatus::Signed => "signed",
+            PaymentStatus::Sent => "sent",
+            PaymentStatus::Settled { .. } => "settled",
+            PaymentStatus::Conflicted(_) => "conflicted",
+            PaymentStatus::Dropped(_) => "dropped",
+        }
+    }
+
+    /// Whether nothing can follow.
+    pub fn is_final(&self) -> bool {
+        match self {
+            PaymentStatus::Queued | PaymentStatus::Signed | PaymentStatus::Sent => false,
+            PaymentStatus::Settled { .. } | PaymentStatus::Conflicted(_) | PaymentStatus::Dropped(_) => true,
         }
     }
 }
@@ -203,7 +353,7 @@ pub struct Batch {
     pub settled_blocks: Vec<Hash32>,
 }
 
-/// What was found on disk at start.
+/// What was found on disk at start, but for the journal, which is read entry by entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
     /// The last mark; `None` for a new ledger.
@@ -212,8 +362,23 @@ pub struct Recovered {
     pub miners: Vec<(MinerId, Vec<u8>)>,
     /// The cells of the window.
     pub cells: Vec<(CellKey, Cell)>,
-    /// The whole journal in order.
-    pub journal: Vec<(u64, Entry)>,
     /// Blocks that no node has answered for.
     pub blocks: Vec<(Hash32, Vec<u8>)>,
+}
+
+/// The journal as it is on disk, read back: at start, for proofs and histories, and to verify.
+pub trait Journal {
+    /// Gives the entries from number `from` on, in order, until `each` answers [`ControlFlow::Break`] or there
+    /// are no more. The error says what can't be read.
+    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String>;
+
+    /// One entry; `None` when there is none of that number.
+    fn entry(&self, seq: u64) -> Result<Option<Entry>, String> {
+        let mut found = None;
+        self.visit(seq, &mut |number, entry| {
+            found = (number == seq).then_some(entry);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
 }

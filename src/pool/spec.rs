@@ -40,6 +40,38 @@ pub struct ChainSpec {
     pub terms: Terms,
     /// Bytes that the operator wants in every coinbase.
     pub coinbase_tag: Vec<u8>,
+    /// How balances are paid from a wallet; `None` where no wallet may be used.
+    pub payments: Option<PaymentsSpec>,
+}
+
+/// How balances are paid from the node's wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentsSpec {
+    /// The node that holds the wallet; its path may name one (`/wallet/pool`).
+    pub wallet: NodeSpec,
+    /// A payment is queued this often, in milliseconds; `None`: only when an operator asks.
+    pub every_ms: Option<u64>,
+    /// The schedule pays nobody less than this, in base units.
+    pub threshold: u64,
+    /// Miners paid by one transaction at most.
+    pub max_outputs: usize,
+    /// Confirmations that settle a payment, or a conflict with it.
+    pub confirmations: u32,
+    /// Who bears the network's fee.
+    pub fee_from: FeeFrom,
+    /// The network's fee in base units for 1000 virtual bytes; `None`: as the wallet estimates.
+    pub fee_rate: Option<u64>,
+    /// A transaction whose fee is above this is not signed, in base units.
+    pub max_fee: u64,
+}
+
+/// Who bears the network's fee of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeeFrom {
+    /// The pool: miners receive what they are owed.
+    Pool,
+    /// The miners, each an equal part, as the wallet takes it off their outputs.
+    Receivers,
 }
 
 impl ChainSpec {

@@ -93,7 +93,6 @@ pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
             work: claim.work,
             balance_before: claim.balance,
             entitled: entitled(claim),
-            paid: paid.iter().find(|(miner, ..)| *miner == claim.miner).map_or(0, |(.., amount)| *amount),
         })
         .collect();
     parts.sort_by_key(|part| part.miner);
@@ -101,8 +100,13 @@ pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
 }
 
 impl Split {
-    /// Checks the whole before anybody mines on it: the outputs sum to the value and are those that the
-    /// parts note; fee and entitlements are what `terms` and the work say; nobody is paid more than is due
+    /// What the outputs pay a miner, in base units.
+    pub fn paid_to(&self, miner: MinerId) -> u64 {
+        self.paid.iter().find(|(paid, ..)| *paid == miner).map_or(0, |(.., amount)| *amount)
+    }
+
+    /// Checks the whole before anybody mines on it: the outputs sum to the value and each is of somebody with a
+    /// part; fee and entitlements are what `terms` and the work say; nobody is paid more than is due
     /// or less than the minimum unless the value ran out; there are no more outputs than allowed.
     pub fn check(&self, terms: &Terms) -> Result<(), Imbalance> {
         let wrong = |what: String| Err(Imbalance(what));
@@ -121,11 +125,11 @@ impl Split {
         if self.parts.windows(2).any(|pair| pair[0].miner >= pair[1].miner) {
             return wrong("a miner has two parts".into());
         }
-        let mut outputs: Vec<(MinerId, u64)> = self.paid.iter().map(|(miner, _, amount)| (*miner, *amount)).collect();
-        outputs.sort_unstable();
-        let noted = self.parts.iter().filter(|part| part.paid > 0).map(|part| (part.miner, part.paid));
-        if !noted.eq(outputs) {
-            return wrong("the outputs are not those that the parts note".into());
+        let mut miners: Vec<MinerId> = self.paid.iter().map(|(miner, ..)| *miner).collect();
+        miners.sort_unstable();
+        let has_part = |miner: &MinerId| self.parts.binary_search_by_key(miner, |part| part.miner).is_ok();
+        if !miners.iter().all(has_part) || miners.windows(2).any(|pair| pair[0] == pair[1]) {
+            return wrong("the outputs are not those of the parts".into());
         }
         let work: u128 = self.parts.iter().map(|part| u128::from(part.work)).sum();
         let (mut entitled, mut is_short) = (0u128, false);
@@ -135,11 +139,12 @@ impl Split {
             if work == 0 || part.entitled != portion(distributable, part.work, work) {
                 return wrong(format!("miner {} is entitled to {} by the block", part.miner, part.entitled));
             }
-            if part.paid > 0 && (i128::from(part.paid) > due || due < i128::from(terms.min_payout)) {
-                return wrong(format!("miner {} is paid {}, {due} is due", part.miner, part.paid));
+            let paid = self.paid_to(part.miner);
+            if paid > 0 && (i128::from(paid) > due || due < i128::from(terms.min_payout)) {
+                return wrong(format!("miner {} is paid {paid}, {due} is due", part.miner));
             }
             entitled += u128::from(part.entitled);
-            is_short |= part.paid > 0 && i128::from(part.paid) < due;
+            is_short |= paid > 0 && i128::from(paid) < due;
         }
         if entitled > u128::from(self.value - self.fee) {
             return wrong(format!("entitled {entitled} + fee {} is more than the value {}", self.fee, self.value));
@@ -152,7 +157,8 @@ impl Split {
 
     /// What this block adds to the sum of balances, in base units; negative when old debts are paid.
     pub fn carried(&self) -> i128 {
-        self.parts.iter().map(|part| i128::from(part.entitled) - i128::from(part.paid)).sum()
+        let entitled: i128 = self.parts.iter().map(|part| i128::from(part.entitled)).sum();
+        entitled - self.paid.iter().map(|(.., amount)| i128::from(*amount)).sum::<i128>()
     }
 }
 

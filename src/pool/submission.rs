@@ -1,5 +1,6 @@
-//! Blocks on their way to one node: each is submitted until the node answers for good. A node's `null`, `true`
-//! or `duplicate` alone is never believed: what counts is `getblockhash(height) == hash`.
+//! Found blocks at one node: each is submitted until the node answers for good, and then looked for in the
+//! node's main chain until the chain has decided. A node's `null`, `true` or `duplicate` alone is never
+//! believed: what counts is `getblockhash(height) == hash`. Judges nothing: that is the chain's part.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use crate::base::time::{NEVER, Now, SECOND};
-use crate::base::{Hash32, display_hash, parse_hash};
+use crate::base::{Hash32, parse_hash};
 use crate::wire::node_link::LinkError;
 
 /// A block whose submission failed on the way is sent again after this.
@@ -16,6 +17,8 @@ const RETRY_MS: u64 = SECOND;
 const WATCH_MS: u64 = 10 * SECOND;
 /// So often is the time doubled; and so long does a new tip make a block be looked for at once.
 const DOUBLINGS: u32 = 6;
+/// After each so many looks in vain a block that is still at hand is submitted again: a node may have lost it.
+const RESUBMIT_MISSES: u32 = 3;
 
 /// What a node says of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +27,8 @@ pub enum BlockVerdict {
     InChain,
     /// The node refuses it for good, with its reason.
     Rejected(String),
-    /// The node's main chain has another block at its height, under as many more as make it final.
-    Passed(String),
+    /// The node's main chain has this other block at its height.
+    Replaced(Hash32),
     /// Not in the main chain (yet), or not answered for; it is asked again.
     Watching(String),
 }
@@ -43,7 +46,7 @@ pub enum Next {
 enum Stage {
     /// To be submitted, not before `at_ms`.
     Submit { at_ms: u64 },
-    /// Submitted and taken; its place in the chain is to be checked, not before `at_ms`.
+    /// Its place in the chain is to be checked, not before `at_ms`.
     Check { at_ms: u64 },
 }
 
@@ -51,9 +54,12 @@ enum Stage {
 struct Submission {
     hash: Hash32,
     height: u32,
-    block: Rc<[u8]>,
+    /// The whole block, as long as it may have to be submitted again.
+    block: Option<Rc<[u8]>>,
     stage: Stage,
-    /// How often it was looked for in vain.
+    /// Whether it was in the main chain when it was last looked for.
+    in_chain: bool,
+    /// How often in a row it was looked for in vain.
     misses: u32,
     /// Whether it is to be submitted again when it is not found: the node could not judge it yet.
     resubmit: bool,
@@ -68,17 +74,28 @@ pub struct Submissions {
 }
 
 impl Submissions {
-    /// Adds a block, to be submitted at once; the same block is added once.
-    pub fn add(&mut self, hash: Hash32, height: u32, block: Rc<[u8]>, now: Now) {
-        if !self.blocks.iter().any(|submission| submission.hash == hash) {
-            let stage = Stage::Submit { at_ms: now.mono_ms };
-            self.blocks.push(Submission { hash, height, block, stage, misses: 0, resubmit: false });
+    /// Adds a block, to be submitted at once; without its bytes, to be looked for. The same block is added once.
+    pub fn add(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, now: Now) {
+        if self.find(&hash).is_none() {
+            let at_ms = now.mono_ms;
+            let stage = if block.is_some() { Stage::Submit { at_ms } } else { Stage::Check { at_ms } };
+            self.blocks.push(Submission { hash, height, block, stage, in_chain: false, misses: 0, resubmit: false });
         }
     }
 
     /// Drops a block.
     pub fn remove(&mut self, hash: &Hash32) {
         self.blocks.retain(|submission| submission.hash != *hash);
+    }
+
+    /// The block is not submitted any more, but still looked for.
+    pub fn forget_bytes(&mut self, hash: &Hash32, now: Now) {
+        if let Some(submission) = self.find(hash) {
+            submission.block = None;
+            if let Stage::Submit { .. } = submission.stage {
+                submission.stage = Stage::Check { at_ms: now.mono_ms };
+            }
+        }
     }
 
     /// When [`Submissions::next`] has something.
@@ -98,16 +115,24 @@ impl Submissions {
         };
         let submission = due.min_by_key(rank)?;
         self.asked = Some(submission.hash);
-        Some(match submission.stage {
-            Stage::Submit { .. } => Next::Submit(format!("[\"{}\"]", hex::encode(&submission.block))),
-            Stage::Check { .. } => Next::Check(format!("[{}]", submission.height)),
+        Some(match (&submission.stage, &submission.block) {
+            (Stage::Submit { .. }, Some(block)) => Next::Submit(format!("[\"{}\"]", hex::encode(block))),
+            _ => Next::Check(format!("[{}]", submission.height)),
         })
     }
 
-    /// A new tip may have brought a watched block into the chain.
-    pub fn handle_new_tip(&mut self, now: Now) {
-        for submission in self.blocks.iter_mut().filter(|submission| submission.misses <= DOUBLINGS) {
-            if let Stage::Check { at_ms } = &mut submission.stage {
+    /// The node has a new tip, at `tip_height`. It may have brought a watched block into the chain, or taken
+    /// some out: of those that are in it the highest is looked for, since it carries all below it; and each
+    /// that comes to `maturity` is, for its own last word.
+    pub fn handle_new_tip(&mut self, tip_height: u32, maturity: u32, now: Now) {
+        let highest = self.blocks.iter().filter(|block| block.in_chain).map(|block| block.height).max();
+        for block in &mut self.blocks {
+            let is_due = if block.in_chain {
+                Some(block.height) == highest || block.is_mature(tip_height, maturity)
+            } else {
+                block.misses <= DOUBLINGS || block.is_mature(tip_height, maturity)
+            };
+            if let (true, Stage::Check { at_ms }) = (is_due, &mut block.stage) {
                 *at_ms = now.mono_ms;
             }
         }
@@ -120,12 +145,13 @@ impl Submissions {
         now: Now,
     ) -> Option<(Hash32, BlockVerdict)> {
         let hash = self.asked.take()?;
-        let submission = self.blocks.iter_mut().find(|submission| submission.hash == hash)?;
+        let submission = self.find(&hash)?;
         let said = match answer {
             Ok(result) => {
                 serde_json::from_str::<Option<String>>(result.get()).unwrap_or_else(|_| Some(result.to_string()))
             }
             Err(LinkError::Rpc { code: -22, message }) => {
+                submission.block = None;
                 submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
                 return Some((hash, BlockVerdict::Rejected(message)));
             }
@@ -147,47 +173,65 @@ impl Submissions {
             }
             // Other nodes may see it otherwise, or never answer: it is looked for until it is found or passed.
             Some(reason) => {
+                submission.block = None;
                 submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
                 Some((hash, BlockVerdict::Rejected(reason.to_string())))
             }
         }
     }
 
-    /// Takes in the answer to `getblockhash`. `final_height`: a height that the node's chain will not change
-    /// any more, if it is in sync.
+    /// Takes in the answer to `getblockhash`. While the node is not `in_sync` it says nothing.
     pub fn handle_check_answer(
         &mut self,
         answer: Result<Box<RawValue>, LinkError>,
-        final_height: Option<u32>,
+        in_sync: bool,
         now: Now,
     ) -> Option<(Hash32, BlockVerdict)> {
         let hash = self.asked.take()?;
-        let submission = self.blocks.iter_mut().find(|submission| submission.hash == hash)?;
-        submission.stage = Stage::Check { at_ms: now.mono_ms + (WATCH_MS << submission.misses.min(DOUBLINGS)) };
-        submission.misses += 1;
-        if std::mem::take(&mut submission.resubmit) {
-            submission.stage = Stage::Submit { at_ms: now.mono_ms };
-        }
-        let reason = match answer {
+        let submission = self.find(&hash)?;
+        let watching = |reason: &str| Some((hash, BlockVerdict::Watching(reason.to_string())));
+        let found = match answer {
             Ok(result) => {
-                let found = serde_json::from_str::<String>(result.get()).ok().and_then(|text| parse_hash(&text));
-                if found == Some(hash) {
-                    self.remove(&hash);
-                    return Some((hash, BlockVerdict::InChain));
-                }
-                let Some(instead) = found else {
-                    return Some((hash, BlockVerdict::Watching("getblockhash gives no hash".to_string())));
+                let hash = serde_json::from_str::<String>(result.get()).ok().and_then(|text| parse_hash(&text));
+                let Some(hash) = hash else {
+                    submission.miss(now);
+                    return watching("getblockhash gives no hash");
                 };
-                let reason = format!("the chain has {} at its height", display_hash(&instead));
-                if final_height.is_some_and(|height| submission.height <= height) {
-                    self.remove(&hash);
-                    return Some((hash, BlockVerdict::Passed(reason)));
-                }
-                reason
+                Some(hash)
             }
-            Err(error) => error.to_string(),
+            // The chain does not reach its height.
+            Err(LinkError::Rpc { code: -8, .. }) => None,
+            Err(error) => {
+                submission.stage = Stage::Check { at_ms: now.mono_ms + RETRY_MS };
+                return watching(&error.to_string());
+            }
         };
-        Some((hash, BlockVerdict::Watching(reason)))
+        if !in_sync {
+            submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
+            return watching("the node is not in sync");
+        }
+        if found == Some(hash) {
+            submission.in_chain = true;
+            submission.misses = 0;
+            submission.stage = Stage::Check { at_ms: NEVER };
+            return Some((hash, BlockVerdict::InChain));
+        }
+        let was_in_chain = std::mem::take(&mut submission.in_chain);
+        submission.miss(now);
+        if was_in_chain {
+            // What it carried may be gone as well.
+            for block in self.blocks.iter_mut().filter(|block| block.in_chain) {
+                block.stage = Stage::Check { at_ms: now.mono_ms };
+            }
+        }
+        match found {
+            Some(instead) => Some((hash, BlockVerdict::Replaced(instead))),
+            None => watching("the chain does not reach its height"),
+        }
+    }
+
+    fn find(&mut self, hash: &Hash32) -> Option<&mut Submission> {
+        self.blocks.iter_mut().find(|submission| submission.hash == *hash)
     }
 }
 
@@ -195,6 +239,21 @@ impl Submission {
     fn at_ms(&self) -> u64 {
         match self.stage {
             Stage::Submit { at_ms } | Stage::Check { at_ms } => at_ms,
+        }
+    }
+
+    fn is_mature(&self, tip_height: u32, maturity: u32) -> bool {
+        u64::from(self.height) + u64::from(maturity) <= u64::from(tip_height) + 1
+    }
+
+    /// It was looked for in vain: again later, and submitted again before that where that may help.
+    fn miss(&mut self, now: Now) {
+        self.stage = Stage::Check { at_ms: now.mono_ms + (WATCH_MS << self.misses.min(DOUBLINGS)) };
+        self.misses += 1;
+        if std::mem::take(&mut self.resubmit) || self.misses.is_multiple_of(RESUBMIT_MISSES) {
+            if self.block.is_some() {
+                self.stage = Stage::Submit { at_ms: now.mono_ms };
+            }
         }
     }
 }

@@ -263,15 +263,28 @@ impl Upstream {
         self.events.pop_front()
     }
 
-    /// Submits a block: at once if the node can be reached, and again until it answers for good.
-    pub fn submit(&mut self, hash: Hash32, height: u32, block: Rc<[u8]>, now: Now) {
+    /// Follows a block. With its bytes it is submitted: at once if the node can be reached, and again until
+    /// the node answers for good. Then, or without, it is looked for in the node's chain.
+    pub fn follow(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, now: Now) {
         self.submissions.add(hash, height, block, now);
         self.proceed(now);
     }
 
-    /// The block needs no more submitting.
+    /// The block needs no more submitting, only watching.
+    pub fn forget_bytes(&mut self, hash: &Hash32, now: Now) {
+        self.submissions.forget_bytes(hash, now);
+    }
+
+    /// The block needs no more watching.
     pub fn forget(&mut self, hash: &Hash32) {
         self.submissions.remove(hash);
+    }
+
+    /// The height of the node's tip, when it is to be believed about what its chain holds: it gives templates
+    /// and knows of no blocks that it has yet to take in.
+    pub fn synced_tip(&self) -> Option<u32> {
+        let tip = self.ready_template()?.height.checked_sub(1)?;
+        self.info.is_synced().then_some(tip)
     }
 
     fn link(&mut self, kind: LinkKind) -> &mut NodeLink {
@@ -385,11 +398,10 @@ impl Upstream {
                     let delay = self.rng.jitter(RETRY_MS.0);
                     self.renew_credentials(now.mono_ms + delay);
                 }
-                let maturity = self.network.maturity;
-                let final_height = self.ready_template().and_then(|template| template.height.checked_sub(maturity));
+                let in_sync = self.synced_tip().is_some();
                 let event = match tag {
                     Tag::Submit => self.submissions.handle_submit_answer(answer, now),
-                    _ => self.submissions.handle_check_answer(answer, final_height, now),
+                    _ => self.submissions.handle_check_answer(answer, in_sync, now),
                 };
                 self.events.extend(event.map(|(hash, verdict)| UpstreamEvent::Block { hash, verdict }));
             }
@@ -423,6 +435,7 @@ impl Upstream {
                     log::info!("node {} is ready at height {}", self.spec.url, template.height);
                 }
                 let is_new_tip = self.template.as_ref().is_none_or(|old| old.prev_hash != template.prev_hash);
+                let tip_height = template.height.saturating_sub(1);
                 self.template = Some(Rc::new(template));
                 self.template_ms = Some(now.mono_ms);
                 self.template_at = now.mono_ms + TEMPLATE_MS;
@@ -430,7 +443,7 @@ impl Upstream {
                 self.error = None;
                 self.failures = 0;
                 if is_new_tip {
-                    self.submissions.handle_new_tip(now);
+                    self.submissions.handle_new_tip(tip_height, self.network.maturity, now);
                 }
                 // A node that answers long polls at once is not asked in a tight circle.
                 if tag == Tag::LongPoll {

@@ -1,22 +1,15 @@
-//! From templates to jobs, and from solved jobs to blocks: what happens on the chains' side of the pool.
+//! From templates to jobs: which node is followed, and what its template is made into.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::base::slots::Key;
 use crate::base::time::{Now, SECOND};
-use crate::base::{Hash32, display_hash};
-use crate::coin::block;
-use crate::coin::difficulty::Difficulty;
 use crate::coin::template::Template;
-use crate::wire::stratum::Submit;
 
-use super::chain::PendingBlock;
-use super::job::{Job, JobId, JobParts};
-use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Term, TermSet};
-use super::spec::Terms;
+use super::job::{Job, JobParts};
+use super::record::{Entry, MinerId, Term, TermSet};
 use super::split::Claim;
-use super::upstream::{BlockVerdict, UpstreamEvent};
+use super::upstream::UpstreamEvent;
 use super::{NodeId, Output, Pool};
 
 /// New work this often while the tip stays: rigs give a pool up after 90 s of silence, and fees and
@@ -79,7 +72,7 @@ impl Pool {
     }
 
     /// Makes a job of the chosen node's template, or of the last one while no node is ready, and sends it.
-    fn make_job(&mut self, clean: bool, now: Now) {
+    pub(super) fn make_job(&mut self, clean: bool, now: Now) {
         let chosen = self.chains[0].choose(now).map(Rc::clone);
         let last = || self.jobs.current().map(|job| Rc::clone(&job.template));
         let Some(template) = chosen.or_else(last) else { return };
@@ -142,107 +135,12 @@ impl Pool {
             let claim = Claim { miner: row.miner, script: &row.script, work: row.work, balance: 0 };
             claims.insert(row.miner, claim);
         }
-        for (miner, account) in ledger.accounts().filter(|(_, account)| account.balance != 0) {
+        for (miner, account) in ledger.accounts().filter(|(_, account)| account.available() != 0) {
             // Every account belongs to a registered miner: recovery refuses a ledger where one does not.
             let Some(script) = self.miners.script(miner) else { continue };
             let claim = claims.entry(miner).or_insert(Claim { miner, script, work: 0, balance: 0 });
-            claim.balance = account.balance;
+            claim.balance = account.available();
         }
         claims.into_values().collect()
-    }
-
-    /// A share solved a block: journal it, keep its bytes, and have both written before it is sent.
-    pub(super) fn handle_solved(&mut self, key: Key, id: JobId, header: &[u8; 80], submit: &Submit, now: Now) {
-        let hash = block::block_id(header);
-        let (Some(job), Some(session)) = (self.jobs.find(id.seq), self.sessions.get(key)) else { return };
-        // Whoever has a job has somebody authorised.
-        let Some(finder) = session.authorised(&submit.username).or(session.authorised.first()) else { return };
-        if self.chains[0].ledger.block(&hash).is_some() {
-            return;
-        }
-        let bytes: Rc<[u8]> = job.assemble(header, id.epoch, session.extranonce1, submit.extranonce2.as_slice()).into();
-        let row = finder.row;
-        let miner = self.window.row(row).map_or(0, |row| row.miner);
-        let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
-        let found = self.describe(job, hash, miner, worker, now);
-        let height = found.height;
-        log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
-        self.register(row);
-        if let Err(error) = self.record(0, Entry::BlockFound(Box::new(found))) {
-            // A block is never held back for a fault of the books; status shows it until someone looks.
-            log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);
-            self.job_fault = Some(error.to_string());
-        }
-        self.chains[0].pending.insert(hash, PendingBlock::new(height, Rc::clone(&bytes)));
-        self.commits.keep_block(0, hash, bytes);
-    }
-
-    fn describe(&self, job: &Job, hash: Hash32, finder: MinerId, worker: String, now: Now) -> BlockFound {
-        let Terms { pool_script, fee_ppm, min_payout, max_outputs } = &job.terms;
-        let network = Difficulty::of_target(job.template.target, self.spec.chains[0].coin.algorithm);
-        BlockFound {
-            chain: 0,
-            hash,
-            height: job.template.height,
-            at: self.clock.stamp(now),
-            finder,
-            worker,
-            network_difficulty: network.units(),
-            total_work: self.total_work,
-            value: job.split.value,
-            fee_ppm: *fee_ppm,
-            min_payout: *min_payout,
-            max_outputs: *max_outputs,
-            pool_script: pool_script.as_bytes().to_vec(),
-            pool_amount: job.split.pool_amount,
-            parts: job.split.parts.clone(),
-        }
-    }
-
-    fn handle_verdict(&mut self, chain: usize, node: usize, hash: Hash32, verdict: BlockVerdict, now: Now) {
-        let url = self.chains[chain].nodes[node].spec().url.clone();
-        let name = display_hash(&hash);
-        match verdict {
-            BlockVerdict::InChain => {
-                log::warn!("{}: block {name} is accepted by {url}", self.spec.name);
-                self.judge_block(chain, hash, BlockStatus::Accepted, now);
-            }
-            BlockVerdict::Passed(reason) => {
-                log::error!("{}: block {name} is orphaned: {reason}", self.spec.name);
-                self.judge_block(chain, hash, BlockStatus::Orphaned(reason), now);
-            }
-            BlockVerdict::Watching(reason) => {
-                let Some(block) = self.chains[chain].pending.get_mut(&hash) else { return };
-                let word = format!("at {url}: {reason}");
-                if block.last_word != word {
-                    log::info!("{}: block {name} {word}", self.spec.name);
-                    block.last_word = word;
-                }
-            }
-            BlockVerdict::Rejected(reason) => {
-                log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
-                let nodes = self.chains[chain].nodes.len();
-                let Some(block) = self.chains[chain].pending.get_mut(&hash) else { return };
-                block.refused_by.insert(node, reason.clone());
-                if block.refused_by.len() == nodes {
-                    self.judge_block(chain, hash, BlockStatus::Rejected(reason), now);
-                }
-            }
-        }
-    }
-
-    fn judge_block(&mut self, chain: usize, hash: Hash32, status: BlockStatus, now: Now) {
-        self.chains[chain].settle(&hash);
-        self.commits.settle_block(hash);
-        let Some(block) = self.chains[chain].ledger.block(&hash) else { return };
-        if block.status == status {
-            return;
-        }
-        let balances_change = block.status.is_live() != status.is_live();
-        let judged = BlockJudged { chain: chain as u8, hash, at: self.clock.stamp(now), status };
-        self.record(chain, Entry::BlockJudged(judged)).expect("the block is in the ledger, as was just seen");
-        if balances_change {
-            self.make_job(false, now);
-        }
     }
 }

@@ -15,12 +15,14 @@
 //! | `<pool>.miners` | miner u32 | output script, check |
 //! | `<pool>.blocks` | block hash, internal order | the whole block, whose header the key is the hash of |
 
+mod draft;
 mod environment;
 mod error;
 mod journal;
 mod place;
 mod recent;
 mod records;
+mod schema1;
 mod seal;
 mod snapshot;
 
@@ -36,10 +38,11 @@ use crate::base::limits;
 use crate::pool::record::{Batch, Entry, Journal, Recovered};
 use environment::Environment;
 use error::means_full;
-use place::{Aside, Place};
 
+pub use draft::Draft;
 pub use error::{Space, StoreError};
 pub use journal::Head;
+pub use place::{Aside, Place};
 pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
@@ -51,7 +54,7 @@ const META: &str = "meta";
 pub struct Store {
     // Before the place, so that the file is closed when the lock ends.
     environment: RefCell<Option<Rc<Environment>>>,
-    map_bytes: usize,
+    map_mib: usize,
     pools: Vec<String>,
     place: Place,
 }
@@ -79,12 +82,17 @@ impl Store {
         }
         let store = Store {
             environment: RefCell::new(None),
-            // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
-            map_bytes: map_mib.clamp(1, limits::MAP_MIB_MAX) << 20,
+            map_mib,
             pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
             place,
         };
-        match store.with(|_| Ok(())) {
+        let opened = match store.with(|_| Ok(())) {
+            Err(StoreError::Schema { found: schema1::VERSION, .. }) => {
+                schema1::convert(&store.place, map_mib).and_then(|()| store.with(|_| Ok(())))
+            }
+            opened => opened,
+        };
+        match opened {
             Err(StoreError::Damaged(what)) => return Err(store.set_aside(what)),
             opened => opened?,
         }
@@ -199,7 +207,7 @@ impl Store {
         if let Some(open) = environment.as_ref() {
             return Ok(Rc::clone(open));
         }
-        let open = Rc::new(Environment::open(self.place.directory(), self.map_bytes, &self.pools)?);
+        let open = Rc::new(Environment::open(self.place.directory(), map_bytes(self.map_mib), &self.pools)?);
         Ok(Rc::clone(environment.insert(open)))
     }
 
@@ -212,6 +220,11 @@ impl Store {
         let _ = fs::remove_file(&probe);
         refused
     }
+}
+
+fn map_bytes(map_mib: usize) -> usize {
+    // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
+    map_mib.clamp(1, limits::MAP_MIB_MAX) << 20
 }
 
 /// A pool's journal in a [`Store`].

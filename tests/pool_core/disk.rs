@@ -1,9 +1,10 @@
 //! A disk that keeps batches as the store does, and fails when told to.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use edgepool::base::Hash32;
-use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, MinerId, Recovered};
+use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, Journal, MinerId, Recovered};
 
 #[derive(Default)]
 pub struct Disk {
@@ -53,8 +54,16 @@ impl Disk {
             clock: self.clock,
             miners: self.miners.iter().map(|(miner, script)| (*miner, script.clone())).collect(),
             cells: self.cells.iter().map(|(key, cell)| (*key, *cell)).collect(),
-            journal: self.journal.clone(),
             blocks: self.blocks.iter().map(|(hash, bytes)| (*hash, bytes.clone())).collect(),
         }
+    }
+}
+
+impl Journal for Disk {
+    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String> {
+        let wanted = self.journal.iter().filter(|(seq, _)| *seq >= from);
+        // Whoever breaks off has had enough: that is no error.
+        let _ = wanted.cloned().try_for_each(|(seq, entry)| each(seq, entry));
+        Ok(())
     }
 }

@@ -63,6 +63,7 @@ pub fn spec(nodes: usize) -> PoolSpec {
             nodes: (0..nodes).map(node).collect(),
             terms,
             coinbase_tag: b"/test/".to_vec(),
+            payments: None,
         }],
         stratum: StratumSpec { max_connections: 100, idle_timeout_ms: 600_000, extranonce2_len: 8 },
         // As easy as can be, so that searching costs little; tests of vardiff widen this.
@@ -100,8 +101,8 @@ impl Scene {
     pub fn unheard(spec: PoolSpec, wall_ms: u64) -> Scene {
         let now = Now { mono_ms: 0, wall_ms };
         let nodes = (0..spec.chains[0].nodes.len()).map(|_| FakeNode::new()).collect();
-        let pool = Pool::new(spec, Disk::default().recover(), 1, now).unwrap();
         let (rigs, disk) = (BTreeMap::new(), Disk::default());
+        let pool = Pool::new(spec, disk.recover(), &disk, 1, now).unwrap();
         Scene { pool, now, nodes, rigs, disk, effects: Vec::new(), turns: 0, seed: 1 }
     }
 
@@ -109,7 +110,8 @@ impl Scene {
     pub fn restart(&mut self, spec: PoolSpec, pause_ms: u64) {
         self.seed += 1;
         self.now = Now { mono_ms: 0, wall_ms: self.now.wall_ms + pause_ms };
-        self.pool = Pool::new(spec, self.disk.recover(), self.seed, self.now).expect("what was written is read");
+        self.pool =
+            Pool::new(spec, self.disk.recover(), &self.disk, self.seed, self.now).expect("what was written is read");
         self.rigs.clear();
         self.effects.clear();
         for node in &mut self.nodes {

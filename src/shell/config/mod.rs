@@ -233,7 +233,7 @@ fn chain<T>(
     });
     let (nodes, secrets) = nodes?.into_iter().unzip();
     let (terms, coinbase_tag, more) = payout?;
-    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag };
+    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments: None };
     Some(Chain { spec, secrets, more })
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use heed::types::{DecodeIgnore, Str};
 use heed::{
-    CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvFlags, EnvOpenOptions, OnCommit, RwTxn, WithoutTls,
+    CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvFlags, EnvOpenOptions, OnCommit, RoTxn, RwTxn, WithoutTls,
 };
 
-use super::records::{self, PoolDatabases, Raw};
+use super::records::{self, JOURNAL, PoolDatabases, Raw};
 use super::{META, SCHEMA, SCHEMA_KEY, StoreError};
 use crate::base::limits;
 
@@ -59,6 +59,20 @@ impl Environment {
     }
 }
 
+/// The pools that have databases in the file.
+pub(super) fn pool_names<'e>(
+    opener: &DatabaseOpener<'e, WithoutTls>,
+    txn: &RoTxn<'e, WithoutTls>,
+) -> Result<Vec<String>, StoreError> {
+    // LMDB lists the named databases as records of the unnamed one.
+    let Some(main) = opener.open_database::<Str, DecodeIgnore>(txn, None)? else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for record in main.iter(txn)? {
+        names.extend(record?.0.strip_suffix(JOURNAL).map(str::to_string));
+    }
+    Ok(names)
+}
+
 /// Refuses every format but the one that this edgepool writes.
 pub(super) fn check_schema(stored: &[u8]) -> Result<(), StoreError> {
     match <[u8; 4]>::try_from(stored).map(u32::from_be_bytes) {
@@ -88,7 +102,6 @@ impl<'e> Opening<'e> {
         }
         let mut create = |name: &str| Ok(opener.create_database(txn, Some(name))?);
         let pools = pools.iter().map(|pool| PoolDatabases::open(pool, &mut create)).collect::<Result<_, _>>()?;
-        // LMDB lists the named databases as records of the unnamed one.
         let main = opener.create_database::<Str, DecodeIgnore>(txn, None)?;
         let names = main.iter(txn)?.map(|record| Ok(record?.0.to_string())).collect::<Result<Vec<_>, heed::Error>>()?;
         let all =

@@ -9,7 +9,7 @@
 //! | `ledger.damaged-N/`, `ledger.replaced-N/`, `ledger.schema1/` | ledgers that were put aside |
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -28,7 +28,7 @@ const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aside {
+pub enum Aside {
     /// It can't be read.
     Damaged,
     /// Another one takes its place.
@@ -45,7 +45,7 @@ impl Aside {
 }
 
 /// The ledger's directory, locked until this is dropped.
-pub(super) struct Place {
+pub struct Place {
     data_dir: PathBuf,
     directory: PathBuf,
     _lock: File,
@@ -63,7 +63,7 @@ pub(super) fn holds_ledger(directory: &Path) -> bool {
 
 impl Place {
     /// Makes the directory where it is missing (mode 0700), locks it, and clears away what was never finished.
-    pub(super) fn take(data_dir: &Path) -> Result<Place, StoreError> {
+    pub fn take(data_dir: &Path) -> Result<Place, StoreError> {
         let directory = directory(data_dir);
         make(&directory)?;
         let place = Place { _lock: lock(&directory)?, data_dir: data_dir.into(), directory };
@@ -77,7 +77,7 @@ impl Place {
     }
 
     /// Whether a ledger is there.
-    pub(super) fn holds_ledger(&self) -> bool {
+    pub fn holds_ledger(&self) -> bool {
         holds_ledger(&self.directory)
     }
 
@@ -134,21 +134,30 @@ impl Place {
         Ok(kept)
     }
 
-    /// A directory below `data_dir` that is only complete when it has its name: filled by `fill` under another one.
+    /// A copy of the ledger's file in a directory of this name below `data_dir`, written by `fill`; it has its name
+    /// only when it is whole. The same copy is not kept twice; another one gets a number.
     pub(super) fn keep_copy(
         &self,
         name: &str,
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let (unfinished, kept) = (self.data_dir.join(format!("{name}.unfinished")), self.data_dir.join(name));
-        if kept.exists() {
-            return Ok(());
-        }
+        let unfinished = self.data_dir.join(format!("{name}.unfinished"));
         remove(&unfinished)?;
         make(&unfinished)?;
-        fill(&unfinished.join(DATA))?;
-        sync(&unfinished.join(DATA))?;
+        let copy = unfinished.join(DATA);
+        fill(&copy)?;
+        sync(&copy)?;
         sync(&unfinished)?;
+        let mut kept = self.data_dir.join(name);
+        for number in 2.. {
+            if !kept.exists() {
+                break;
+            }
+            if is_same(&copy, &kept.join(DATA)).unwrap_or(false) {
+                return remove(&unfinished);
+            }
+            kept = self.data_dir.join(format!("{name}-{number}"));
+        }
         fs::rename(&unfinished, &kept).map_err(io_error("making", &kept))?;
         sync(&self.data_dir)
     }
@@ -204,6 +213,22 @@ pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
 /// Waits until a file, or what a directory says of its files, is on the disk.
 pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error("syncing", path))
+}
+
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    loop {
+        let (here, there) = (one.fill_buf()?, other.fill_buf()?);
+        let len = here.len().min(there.len());
+        if here[..len] != there[..len] || here.is_empty() != there.is_empty() {
+            return Ok(false);
+        }
+        if len == 0 {
+            return Ok(true);
+        }
+        one.consume(len);
+        other.consume(len);
+    }
 }
 
 fn remove(directory: &Path) -> Result<(), StoreError> {

@@ -124,8 +124,7 @@ impl<'e> PoolDatabases<'e> {
 
     fn miner(&self, key: &[u8], stored: &[u8]) -> Result<(MinerId, Vec<u8>), StoreError> {
         let miner = u32::from_be_bytes(self.miners.exact(key, key)?);
-        let script =
-            opened(key, stored).ok_or_else(|| self.miners.damaged(key, "does not match its check"))?;
+        let script = opened(key, stored).ok_or_else(|| self.miners.damaged(key, "does not match its check"))?;
         Ok((miner, script.to_vec()))
     }
 }

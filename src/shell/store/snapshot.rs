@@ -6,13 +6,12 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use heed::types::{DecodeIgnore, Str};
 use heed::{CommitOrAbort, CommitToken, CompactionOption, DatabaseOpener, OnCommit, RoTxn, WithoutTls};
 
 use super::environment::{self, Lmdb};
 use super::error::io_error;
 use super::journal::Head;
-use super::records::{JOURNAL, PoolDatabases, Raw};
+use super::records::{PoolDatabases, Raw};
 use super::{META, SCHEMA_KEY, StoreError, place};
 use crate::pool::record::{Entry, Journal, Recovered};
 
@@ -78,9 +77,9 @@ impl Snapshot {
         mut each: impl FnMut(Head, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let end = self.head(pool)?;
-        self.pools[pool].journal.visit(&self.txn, from, end, |visited| {
-            each(Head { seq: visited.seq, link: visited.link }, visited.entry)
-        })
+        self.pools[pool]
+            .journal
+            .visit(&self.txn, from, end, |visited| each(Head { seq: visited.seq, link: visited.link }, visited.entry))
     }
 
     /// Reads every record of every pool. The error names the first that is not what it was; what
@@ -95,12 +94,17 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Writes a compact copy of the file to `path`, and waits until it is on the disk. The copy is of the last
-    /// commit, not of the moment when this was opened.
-    pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let copy: File = self.env.copy_to_path(path, CompactionOption::Enabled)?;
-        copy.sync_all().map_err(io_error("syncing", path))
+    /// Writes a compact copy of the file to `path`, and waits until it is on the disk. It is a copy of the last
+    /// commit, which may be newer than the one that this was opened at.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        copy(&self.env, path)
     }
+}
+
+/// Writes a compact copy of what was committed last to `path`, and waits until it is on the disk.
+pub(super) fn copy(env: &Lmdb, path: &Path) -> Result<(), StoreError> {
+    let copy: File = env.copy_to_path(path, CompactionOption::Enabled)?;
+    copy.sync_all().map_err(io_error("syncing", path))
 }
 
 /// A pool's journal in a [`Snapshot`].
@@ -132,11 +136,7 @@ impl<'e> Opening<'e> {
         let missing = || StoreError::Missing(directory.into());
         let meta: Raw = opener.open_database(txn, Some(META))?.ok_or_else(missing)?;
         environment::check_schema(meta.get(txn, SCHEMA_KEY)?.ok_or_else(missing)?)?;
-        let main = opener.open_database::<Str, DecodeIgnore>(txn, None)?.ok_or_else(missing)?;
-        let mut names = Vec::new();
-        for record in main.iter(txn)? {
-            names.extend(record?.0.strip_suffix(JOURNAL).map(str::to_string));
-        }
+        let names = environment::pool_names(opener, txn)?;
         let gone = |name: &str| StoreError::Damaged(format!("there is no database {name}"));
         let mut find = |name: &str| opener.open_database(txn, Some(name))?.ok_or_else(|| gone(name));
         let pools = names.iter().map(|pool| PoolDatabases::open(pool, &mut find)).collect::<Result<_, _>>()?;
