@@ -118,7 +118,7 @@ impl Pool {
         for chain in &mut self.chains {
             for block in chain.ledger.open_blocks() {
                 let bytes = kept.remove(&block.found.hash);
-                if bytes.is_some() {
+                if bytes.is_some() && block.judged.is_none() {
                     let height = block.found.height;
                     log::info!("{}: block {height} is submitted again after the restart", self.spec.name);
                 }
@@ -163,7 +163,8 @@ impl Pool {
             BlockVerdict::Rejected(reason) => {
                 log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
                 block.refused_by.insert(node, reason.clone());
-                if block.refused_by.len() == nodes {
+                let is_new = |block: &Block| block.status == BlockStatus::Submitted;
+                if block.refused_by.len() == nodes && self.chains[chain].ledger.block(&hash).is_some_and(is_new) {
                     self.forget_bytes(chain, hash, now);
                     self.judge_block(chain, hash, BlockStatus::Rejected(reason), false, now);
                 }

@@ -67,11 +67,12 @@ impl Chain {
         self.nodes[self.chosen?].ready_template()
     }
 
-    /// Has every node asked about a watched block, after submitting it where its bytes are still kept.
+    /// Has every node asked about a watched block, after submitting it where none has answered for it yet.
     pub fn follow(&mut self, hash: &Hash32, now: Now) {
         let Some(block) = self.watched.get(hash) else { return };
+        let has_answered = self.ledger.block(hash).is_some_and(|block| block.judged.is_some());
         for node in &mut self.nodes {
-            node.follow(*hash, block.height, block.bytes.clone(), now);
+            node.follow(*hash, block.height, block.bytes.clone(), has_answered, now);
         }
     }
 

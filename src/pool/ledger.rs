@@ -225,8 +225,8 @@ impl Ledger {
         if may_not {
             return Err(LedgerError::AfterFinal(format!("block {}", name())));
         }
-        if (judged.status == BlockStatus::Confirmed) > judged.is_final {
-            return Err(LedgerError::Unbalanced(format!("block {} is confirmed, and not for good", name())));
+        if judged.status.is_live() && judged.is_final != (judged.status == BlockStatus::Confirmed) {
+            return Err(LedgerError::Broken(format!("block {} is {} too early", name(), judged.status.name())));
         }
         let block = &mut self.blocks[index];
         block.status = judged.status.clone();

@@ -74,12 +74,15 @@ pub struct Submissions {
 }
 
 impl Submissions {
-    /// Adds a block, to be submitted at once; without its bytes, to be looked for. The same block is added once.
-    pub fn add(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, now: Now) {
+    /// Adds a block, to be submitted at once; one that a node `has_answered` for, or whose bytes are gone, to be
+    /// looked for, and submitted if that is in vain. The same block is added once.
+    pub fn add(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, has_answered: bool, now: Now) {
         if self.find(&hash).is_none() {
             let at_ms = now.mono_ms;
-            let stage = if block.is_some() { Stage::Submit { at_ms } } else { Stage::Check { at_ms } };
-            self.blocks.push(Submission { hash, height, block, stage, in_chain: false, misses: 0, resubmit: false });
+            let is_new = block.is_some() && !has_answered;
+            let stage = if is_new { Stage::Submit { at_ms } } else { Stage::Check { at_ms } };
+            let (in_chain, misses) = (false, 0);
+            self.blocks.push(Submission { hash, height, block, stage, in_chain, misses, resubmit: has_answered });
         }
     }
 
@@ -250,10 +253,9 @@ impl Submission {
     fn miss(&mut self, now: Now) {
         self.stage = Stage::Check { at_ms: now.mono_ms + (WATCH_MS << self.misses.min(DOUBLINGS)) };
         self.misses += 1;
-        if std::mem::take(&mut self.resubmit) || self.misses.is_multiple_of(RESUBMIT_MISSES) {
-            if self.block.is_some() {
-                self.stage = Stage::Submit { at_ms: now.mono_ms };
-            }
+        let may_be_lost = std::mem::take(&mut self.resubmit) || self.misses.is_multiple_of(RESUBMIT_MISSES);
+        if may_be_lost && self.block.is_some() {
+            self.stage = Stage::Submit { at_ms: now.mono_ms };
         }
     }
 }

@@ -3,6 +3,9 @@
 //! retried with growing delays; the last good template is kept meanwhile. Chooses nothing: that is the
 //! chain's part.
 
+mod link;
+mod tag;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -19,29 +22,10 @@ use super::node_state::{NodeInfo, NodeState, NodeStatus};
 use super::spec::NodeSpec;
 use super::submission::{Next, Submissions};
 
+use tag::Tag;
+
 pub use super::submission::BlockVerdict;
-
-/// The two connections to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LinkKind {
-    /// Carries one `getblocktemplate` that the node answers when there is something new.
-    LongPoll,
-    /// Carries everything else.
-    Calls,
-}
-
-/// Something for the shell to do for a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkAction {
-    /// Open the connection.
-    Connect(LinkKind),
-    /// Send on it.
-    Send(LinkKind, Vec<u8>),
-    /// Close it.
-    Close(LinkKind),
-    /// Read the cookie or password file and answer with `handle_credentials`.
-    ReadCredentials,
-}
+pub use link::{LinkAction, LinkKind};
 
 /// Something that the chain should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,33 +53,6 @@ const RETRY_MS: (u64, u64) = (SECOND, 15 * SECOND);
 const CALL_TIMEOUT_MS: u64 = 30 * SECOND;
 /// A long poll is never given up early: the node would keep a thread for it until the next block.
 const LONG_POLL_TIMEOUT_MS: u64 = 4 * 3_600 * SECOND;
-
-/// What a call was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
-    Template = 0,
-    LongPoll,
-    Tip,
-    ChainInfo,
-    Peers,
-    Submit,
-    Check,
-}
-
-impl Tag {
-    const ALL: [Tag; 7] = [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
-
-    fn method(self) -> &'static str {
-        match self {
-            Tag::Template | Tag::LongPoll => "getblocktemplate",
-            Tag::Tip => "getbestblockhash",
-            Tag::ChainInfo => "getblockchaininfo",
-            Tag::Peers => "getconnectioncount",
-            Tag::Submit => "submitblock",
-            Tag::Check => "getblockhash",
-        }
-    }
-}
 
 /// See the module.
 pub struct Upstream {
@@ -263,10 +220,10 @@ impl Upstream {
         self.events.pop_front()
     }
 
-    /// Follows a block. With its bytes it is submitted: at once if the node can be reached, and again until
-    /// the node answers for good. Then, or without, it is looked for in the node's chain.
-    pub fn follow(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, now: Now) {
-        self.submissions.add(hash, height, block, now);
+    /// Follows a block. With its bytes it is submitted, unless a node `has_answered` for it: at once if this one
+    /// can be reached, and again until it answers for good. Then it is looked for in the node's chain.
+    pub fn follow(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, has_answered: bool, now: Now) {
+        self.submissions.add(hash, height, block, has_answered, now);
         self.proceed(now);
     }
 

@@ -8,6 +8,7 @@ mod fraud;
 mod networks;
 mod node;
 mod nodes;
+mod reorganisations;
 mod rig;
 mod scene;
 mod shares;

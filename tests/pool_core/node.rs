@@ -52,6 +52,8 @@ pub struct FakeNode {
     pub calls: Vec<String>,
     /// Connections that are there.
     pub open: BTreeSet<LinkKind>,
+    /// Headers that it knows of beyond its blocks.
+    pub behind: u64,
     template: Value,
     chain: BTreeMap<u64, String>,
     long_poll: Option<u64>,
@@ -70,6 +72,7 @@ impl FakeNode {
             submitted: Vec::new(),
             calls: Vec::new(),
             open: BTreeSet::new(),
+            behind: 0,
             template,
             chain: BTreeMap::new(),
             long_poll: None,
@@ -100,6 +103,16 @@ impl FakeNode {
         self.set("height", (height + 1).into());
         self.set("previousblockhash", hash.into());
         self.set("longpollid", format!("{hash}1").into());
+    }
+
+    /// Another branch takes over from `height` on.
+    pub fn reorganise(&mut self, height: u64, branch: &[String]) {
+        let parent = self.chain.get(&(height - 1)).cloned().unwrap_or_else(|| "00".repeat(32));
+        self.chain.retain(|known, _| *known < height);
+        self.set("height", height.into());
+        self.set("previousblockhash", parent.as_str().into());
+        self.set("longpollid", format!("{parent}{}", branch.len()).into());
+        branch.iter().for_each(|hash| self.extend(hash));
     }
 
     /// The answer to a long poll that waits, if there is something new.
@@ -162,7 +175,7 @@ impl FakeNode {
             ("getblockchaininfo", mode) => json!({
                 "chain": if let Mode::On(network) = mode { network } else { "regtest" },
                 "blocks": self.height() - 1,
-                "headers": self.height() - 1,
+                "headers": self.height() - 1 + self.behind,
                 "verificationprogress": 1.0,
             }),
             ("getconnectioncount", _) => json!(3),

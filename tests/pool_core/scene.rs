@@ -173,6 +173,12 @@ impl Scene {
         self.wake(node);
     }
 
+    /// A node's chain has another branch from `height` on.
+    pub fn reorganise(&mut self, node: usize, height: u64, branch: &[String]) {
+        self.nodes[node].reorganise(height, branch);
+        self.wake(node);
+    }
+
     fn wake(&mut self, node: usize) {
         if let Some(bytes) = self.nodes[node].wake() {
             self.pool.handle_link_bytes(id(node), LinkKind::LongPoll, &bytes, self.now);

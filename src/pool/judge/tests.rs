@@ -34,6 +34,7 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
         nodes: vec![node],
         terms: terms.clone(),
         coinbase_tag: b"/tag/".to_vec(),
+        payments: None,
     };
     let miner = Script::p2pkh(&[7; 20]);
     let ntime = template.curtime;

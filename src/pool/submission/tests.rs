@@ -1,6 +1,7 @@
 //! What nodes answer to a block, and what is made of it.
 
 use super::*;
+use crate::base::display_hash;
 
 const HEIGHT: u32 = 714;
 const OURS: Hash32 = [7; 32];
@@ -24,7 +25,7 @@ fn hash(of: Hash32) -> Result<Box<RawValue>, LinkError> {
 
 fn with_block() -> Submissions {
     let mut submissions = Submissions::default();
-    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
+    submissions.add(OURS, HEIGHT, Some(Rc::from([0xab, 0xcd])), false, at(0));
     submissions
 }
 
@@ -97,29 +98,28 @@ fn each_answer_to_submitblock_leads_on() {
 
 #[test]
 fn each_answer_to_getblockhash_leads_on() {
-    let case = |answer, final_height, outcome| {
+    let case = |answer, in_sync, outcome| {
         let mut submissions = with_block();
         submissions.next(at(0));
         assert_eq!(submissions.handle_submit_answer(json("null"), at(0)), None);
         assert_eq!(submissions.next(at(0)), check());
-        let event = submissions.handle_check_answer(answer, final_height, at(5_000));
+        let event = submissions.handle_check_answer(answer, in_sync, at(5_000));
         continues(submissions, event, outcome);
     };
-    let later = 5_000 + WATCH_MS;
-    for final_height in [None, Some(HEIGHT - 1), Some(HEIGHT)] {
-        case(hash(OURS), final_height, (Some(BlockVerdict::InChain), None, NEVER));
-    }
+    let (soon, later) = (5_000 + RETRY_MS, 5_000 + WATCH_MS);
+    case(hash(OURS), true, (Some(BlockVerdict::InChain), None, NEVER));
     // Another block at its height: watched while the chain may yet change its mind.
-    let other = format!("the chain has {} at its height", display_hash(&OTHER));
-    case(hash(OTHER), None, (watching(&other), check(), later));
-    case(hash(OTHER), Some(HEIGHT - 1), (watching(&other), check(), later));
-    case(hash(OTHER), Some(HEIGHT), (Some(BlockVerdict::Passed(other)), None, NEVER));
-    // No hash at all says nothing, however high the chain is.
-    for nothing in ["null", "5", "\"abc\""] {
-        case(json(nothing), Some(HEIGHT), (watching("getblockhash gives no hash"), check(), later));
+    case(hash(OTHER), true, (Some(BlockVerdict::Replaced(OTHER)), check(), later));
+    case(rpc(-8), true, (watching("the chain does not reach its height"), check(), later));
+    // A node that is catching up says nothing by any answer.
+    for answer in [hash(OURS), hash(OTHER), rpc(-8)] {
+        case(answer, false, (watching("the node is not in sync"), check(), later));
     }
-    case(rpc(-8), Some(HEIGHT), (watching("the node's words (-8)"), check(), later));
-    case(Err(LinkError::Timeout), Some(HEIGHT), (watching("no answer in time"), check(), later));
+    // No hash at all says nothing.
+    for nothing in ["null", "5", "\"abc\""] {
+        case(json(nothing), true, (watching("getblockhash gives no hash"), check(), later));
+    }
+    case(Err(LinkError::Timeout), true, (watching("no answer in time"), check(), soon));
 }
 
 #[test]
@@ -128,9 +128,9 @@ fn the_newest_block_is_not_kept_waiting_by_those_that_are_watched() {
     submissions.next(at(0));
     submissions.handle_submit_answer(json("null"), at(0));
     assert_eq!(submissions.next(at(0)), check());
-    submissions.handle_check_answer(rpc(-8), None, at(0));
-    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(WATCH_MS));
-    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(WATCH_MS));
+    submissions.handle_check_answer(rpc(-8), true, at(0));
+    submissions.add(OTHER, HEIGHT + 1, Some(Rc::from([0xef])), false, at(WATCH_MS));
+    submissions.add(OTHER, HEIGHT + 1, Some(Rc::from([0xef])), false, at(WATCH_MS));
     assert_eq!(submissions.next(at(WATCH_MS)), Some(Next::Submit("[\"ef\"]".into())));
     let rejected = Some((OTHER, BlockVerdict::Rejected("high-hash".into())));
     assert_eq!(submissions.handle_submit_answer(json("\"high-hash\""), at(WATCH_MS)), rejected);
@@ -143,9 +143,9 @@ fn a_new_tip_is_a_reason_to_look_again_at_once() {
     submissions.next(at(0));
     submissions.handle_submit_answer(json("\"inconclusive\""), at(0));
     submissions.next(at(0));
-    submissions.handle_check_answer(rpc(-8), None, at(0));
+    submissions.handle_check_answer(rpc(-8), true, at(0));
     assert_eq!(submissions.next(at(1_000)), None);
-    submissions.handle_new_tip(at(1_000));
+    submissions.handle_new_tip(HEIGHT, 100, at(1_000));
     assert_eq!(submissions.next(at(1_000)), check());
 }
 
@@ -155,47 +155,36 @@ fn an_answer_for_a_block_that_is_no_longer_waited_for_says_nothing() {
     submissions.next(at(0));
     submissions.remove(&OURS);
     assert_eq!(submissions.handle_submit_answer(json("null"), at(0)), None);
-    assert_eq!(submissions.handle_check_answer(hash(OURS), None, at(0)), None);
+    assert_eq!(submissions.handle_check_answer(hash(OURS), true, at(0)), None);
     assert_eq!((submissions.next_at(), submissions.next(at(NEVER))), (NEVER, None));
 }
 
 #[test]
 fn a_block_that_is_looked_for_in_vain_is_looked_for_less_and_less() {
     let mut submissions = Submissions::default();
-    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
+    submissions.add(OURS, HEIGHT, Some(Rc::from([0xab, 0xcd])), false, at(0));
     submissions.next(at(0));
     submissions.handle_submit_answer(json("\"inconclusive\""), at(0));
     let mut now = 0;
     let mut waits = Vec::new();
+    submissions.forget_bytes(&OURS, at(0));
     for _ in 0..9 {
         assert_eq!(submissions.next(at(now)), check());
-        submissions.handle_check_answer(hash(OTHER), None, at(now));
+        submissions.handle_check_answer(hash(OTHER), true, at(now));
         waits.push((submissions.next_at() - now) / WATCH_MS);
         now = submissions.next_at();
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
-    submissions.handle_new_tip(at(now - 1));
+    submissions.handle_new_tip(HEIGHT + 5, 100, at(now - 1));
     assert_eq!(submissions.next(at(now - 1)), None, "no tip is likely to bring it any more");
 }
 
 #[test]
 fn the_newest_height_does_not_wait_for_siblings_of_an_older_one() {
     let mut submissions = Submissions::default();
-    submissions.add(OURS, HEIGHT, Rc::from([0xab, 0xcd]), at(0));
-    submissions.add(OTHER, HEIGHT + 1, Rc::from([0xef]), at(0));
+    submissions.add(OURS, HEIGHT, Some(Rc::from([0xab, 0xcd])), false, at(0));
+    submissions.add(OTHER, HEIGHT + 1, Some(Rc::from([0xef])), false, at(0));
     assert_eq!(submissions.next(at(0)), Some(Next::Submit("[\"ef\"]".into())));
-}
-
-#[test]
-fn a_block_that_one_node_refuses_or_cannot_judge_is_settled_once_the_chain_has_passed_it() {
-    for said in ["\"bad-cb-amount\"", "\"prev-blk-not-found\""] {
-        let mut submissions = with_block();
-        submissions.next(at(0));
-        assert!(submissions.handle_submit_answer(json(said), at(0)).is_some());
-        assert_eq!(submissions.next(at(WATCH_MS)), check());
-        let event = submissions.handle_check_answer(hash(OTHER), Some(HEIGHT), at(WATCH_MS));
-        assert!(matches!(event, Some((OURS, BlockVerdict::Passed(_)))), "{said}: {event:?}");
-    }
 }
 
 #[test]
@@ -204,6 +193,71 @@ fn a_block_that_could_not_be_judged_is_submitted_again_when_it_is_not_found() {
     submissions.next(at(0));
     submissions.handle_submit_answer(json("\"prev-blk-not-found\""), at(0));
     submissions.next(at(WATCH_MS));
-    submissions.handle_check_answer(rpc(-8), None, at(WATCH_MS));
+    submissions.handle_check_answer(rpc(-8), true, at(WATCH_MS));
     assert_eq!(submissions.next(at(WATCH_MS)), submit());
+}
+
+#[test]
+fn a_block_that_a_node_may_have_lost_is_submitted_again_now_and_then() {
+    let mut submissions = with_block();
+    submissions.next(at(0));
+    submissions.handle_submit_answer(json("null"), at(0));
+    let (mut now, mut calls) = (0, Vec::new());
+    for _ in 0..12 {
+        now = submissions.next_at();
+        let next = submissions.next(at(now)).unwrap();
+        match &next {
+            Next::Submit(_) => submissions.handle_submit_answer(json("\"duplicate\""), at(now)),
+            Next::Check(_) => submissions.handle_check_answer(rpc(-8), true, at(now)),
+        };
+        calls.push(matches!(next, Next::Submit(_)));
+    }
+    let submits = calls.iter().filter(|is_submit| **is_submit).count();
+    assert_eq!((calls[3], submits), (true, 3), "{calls:?}");
+    submissions.forget_bytes(&OURS, at(now));
+    for _ in 0..12 {
+        now = submissions.next_at();
+        assert_eq!(submissions.next(at(now)), check(), "without its bytes it is looked for");
+        submissions.handle_check_answer(rpc(-8), true, at(now));
+    }
+}
+
+#[test]
+fn what_was_answered_for_before_a_restart_is_looked_for_before_it_is_submitted() {
+    let mut submissions = Submissions::default();
+    submissions.add(OURS, HEIGHT, Some(Rc::from([0xab, 0xcd])), true, at(0));
+    assert_eq!(submissions.next(at(0)), check());
+    submissions.handle_check_answer(rpc(-8), true, at(0));
+    assert_eq!(submissions.next(at(0)), submit());
+}
+
+#[test]
+fn of_the_blocks_in_the_chain_the_highest_is_watched_for_all_and_each_at_its_maturity() {
+    let mut submissions = Submissions::default();
+    let (low, middle, high) = ([1; 32], [2; 32], [3; 32]);
+    let all = [(low, HEIGHT), (middle, HEIGHT + 1), (high, HEIGHT + 50)];
+    for (id, height) in all {
+        submissions.add(id, height, None, false, at(0));
+        submissions.next(at(0));
+        assert_eq!(submissions.handle_check_answer(hash(id), true, at(0)), Some((id, BlockVerdict::InChain)));
+    }
+    let asked = |submissions: &mut Submissions, now: u64, answer: &dyn Fn(u32) -> Hash32| {
+        let mut heights = Vec::new();
+        while let Some(Next::Check(params)) = submissions.next(at(now)) {
+            let height = params[1..params.len() - 1].parse().unwrap();
+            heights.push(height);
+            submissions.handle_check_answer(hash(answer(height)), true, at(now));
+        }
+        heights
+    };
+    let truth = |height: u32| all.iter().find(|(_, at)| *at == height).unwrap().0;
+    assert!(asked(&mut submissions, 1, &truth).is_empty());
+    submissions.handle_new_tip(HEIGHT + 60, 100, at(2));
+    assert_eq!(asked(&mut submissions, 2, &truth), [HEIGHT + 50]);
+    submissions.handle_new_tip(HEIGHT + 99, 100, at(3));
+    assert_eq!(asked(&mut submissions, 3, &truth), [HEIGHT + 50, HEIGHT], "the lowest has 100 confirmations");
+    // When the highest is gone, those below it may be.
+    submissions.handle_new_tip(HEIGHT + 60, 100, at(4));
+    let forked = |height: u32| if height > HEIGHT { OTHER } else { truth(height) };
+    assert_eq!(asked(&mut submissions, 4, &forked), [HEIGHT + 50, HEIGHT + 1, HEIGHT]);
 }
