@@ -193,13 +193,12 @@ impl Store {
     /// Runs `work` on the open environment. Once LMDB failed to write its head page it refuses all work
     /// until the file is opened anew; that is done here, so that a fault of the disk may pass.
     fn with<T>(&self, work: impl Fn(&Environment) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match work(&*self.environment()?) {
-            Err(StoreError::Lmdb(MdbError::Panic)) => {
-                self.environment.replace(None);
-                work(&*self.environment()?)
-            }
-            result => result,
+        let result = work(&*self.environment()?);
+        if !matches!(result, Err(StoreError::Lmdb(MdbError::Panic))) {
+            return result;
         }
+        self.environment.replace(None);
+        work(&*self.environment()?)
     }
 
     fn environment(&self) -> Result<Rc<Environment>, StoreError> {
