@@ -163,7 +163,8 @@ impl Pool {
             BlockVerdict::Rejected(reason) => {
                 log::error!("{}: block {name} is refused by {url}: {reason}", self.spec.name);
                 block.refused_by.insert(node, reason.clone());
-                if block.refused_by.len() == nodes {
+                let is_new = |block: &Block| block.status == BlockStatus::Submitted;
+                if block.refused_by.len() == nodes && self.chains[chain].ledger.block(&hash).is_some_and(is_new) {
                     self.forget_bytes(chain, hash, now);
                     self.judge_block(chain, hash, BlockStatus::Rejected(reason), false, now);
                 }

@@ -3,6 +3,9 @@
 //! retried with growing delays; the last good template is kept meanwhile. Chooses nothing: that is the
 //! chain's part.
 
+mod link;
+mod tag;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -19,29 +22,10 @@ use super::node_state::{NodeInfo, NodeState, NodeStatus};
 use super::spec::NodeSpec;
 use super::submission::{Next, Submissions};
 
+use tag::Tag;
+
 pub use super::submission::BlockVerdict;
-
-/// The two connections to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LinkKind {
-    /// Carries one `getblocktemplate` that the node answers when there is something new.
-    LongPoll,
-    /// Carries everything else.
-    Calls,
-}
-
-/// Something for the shell to do for a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkAction {
-    /// Open the connection.
-    Connect(LinkKind),
-    /// Send on it.
-    Send(LinkKind, Vec<u8>),
-    /// Close it.
-    Close(LinkKind),
-    /// Read the cookie or password file and answer with `handle_credentials`.
-    ReadCredentials,
-}
+pub use link::{LinkAction, LinkKind};
 
 /// Something that the chain should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,33 +53,6 @@ const RETRY_MS: (u64, u64) = (SECOND, 15 * SECOND);
 const CALL_TIMEOUT_MS: u64 = 30 * SECOND;
 /// A long poll is never given up early: the node would keep a thread for it until the next block.
 const LONG_POLL_TIMEOUT_MS: u64 = 4 * 3_600 * SECOND;
-
-/// What a call was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
-    Template = 0,
-    LongPoll,
-    Tip,
-    ChainInfo,
-    Peers,
-    Submit,
-    Check,
-}
-
-impl Tag {
-    const ALL: [Tag; 7] = [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
-
-    fn method(self) -> &'static str {
-        match self {
-            Tag::Template | Tag::LongPoll => "getblocktemplate",
-            Tag::Tip => "getbestblockhash",
-            Tag::ChainInfo => "getblockchaininfo",
-            Tag::Peers => "getconnectioncount",
-            Tag::Submit => "submitblock",
-            Tag::Check => "getblockhash",
-        }
-    }
-}
 
 /// See the module.
 pub struct Upstream {

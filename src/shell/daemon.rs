@@ -14,17 +14,17 @@ use crate::base::slots::{Key, Slots};
 use crate::base::time::Now;
 use crate::face::{LedgerSize, Site};
 use crate::pool::record::Batch;
-use crate::pool::{Output, Pool};
+use crate::pool::{Output, Pool, RecoverError};
 
 use super::clock::Clock;
-use super::config::Config;
+use super::config::{Config, PoolConfig};
 use super::links::Links;
 use super::listeners::{Listeners, Port};
 use super::peer::{Peer, PeerKind, READ_BUFFER};
 use super::rpc_port;
 use super::secrets::AdminToken;
 use super::service::Service;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use super::{StartError, secrets};
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -66,14 +66,10 @@ impl Daemon {
         let store = Store::open(&config.data_dir, config.map_mib, &names)?;
         let token = AdminToken::read_or_make(&config.admin_token_file).map_err(StartError::Token)?;
         let now = clock.now();
-        let mut pools = Vec::with_capacity(config.pools.len());
-        for (index, pool) in config.pools.iter().enumerate() {
-            let recovered = store.load(index)?;
-            let seed = secrets::random_seed()?;
-            let name = &pool.spec.name;
-            let pool = Pool::new(pool.spec.clone(), recovered, &store.journal(index), seed, now);
-            pools.push(pool.map_err(|error| StartError::Ledger(format!("pool {name}: {error}")))?);
-        }
+        let pools = match recover(&store, config, now) {
+            Err(StartError::Store(StoreError::Damaged(what))) => return Err(store.set_aside(what).into()),
+            recovered => recovered?,
+        };
         let mut daemon = Daemon {
             poll,
             signals,
@@ -466,4 +462,19 @@ impl Daemon {
 pub(super) fn register(registry: &mio::Registry, peer: &mut Peer, key: Key) -> io::Result<()> {
     let token = Token(FIRST_PEER + key.index());
     registry.register(&mut peer.stream.socket, token, Interest::READABLE | Interest::WRITABLE)
+}
+
+/// The pools as the ledger has them.
+fn recover(store: &Store, config: &Config, now: Now) -> Result<Vec<Pool>, StartError> {
+    let recover = |(index, pool): (usize, &PoolConfig)| {
+        let recovered = store.load(index)?;
+        let seed = secrets::random_seed()?;
+        let made = Pool::new(pool.spec.clone(), recovered, &store.journal(index), seed, now);
+        if let Err(RecoverError::Journal(_)) = made {
+            // Says whether it is the file that is wrong.
+            store.check_journal(index)?;
+        }
+        made.map_err(|error| StartError::Ledger(format!("pool {}: {error}", pool.spec.name)))
+    };
+    config.pools.iter().enumerate().map(recover).collect()
 }

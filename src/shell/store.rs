@@ -1,55 +1,62 @@
 //! The ledger on disk: one LMDB environment that holds every pool's records.
 //!
 //! It knows how records lie in the databases and when they are durable, never what they mean: balances
-//! and windows are what the pool makes of what [`Store::load`] gives back.
+//! and windows are what the pool makes of what [`Store::load`] and [`Store::journal`] give back.
 //!
-//! Layout of `<data_dir>/ledger/`, all integers big endian so that keys sort by number:
+//! Layout of `<data_dir>/ledger/`, schema 2, all integers big endian so that keys sort by number. A check is the
+//! first four bytes of sha256(key ‖ value); everything that can rot has one or is chained.
 //!
 //! | database | key | value |
 //! |---|---|---|
 //! | `meta` | `schema` | version, u32 |
-//! | `meta` | `<pool>.clock` | the mark, postcard |
-//! | `<pool>.journal` | sequence number u64, from 1 without gaps | the entry, postcard |
-//! | `<pool>.cells` | slot start u64, miner u32 | work u64, shares u32 |
-//! | `<pool>.miners` | miner u32 | output script |
-//! | `<pool>.blocks` | block hash, internal order | the whole block |
+//! | `meta` | `<pool>.recent` | clock mark, end of the journal, cells that changed last; postcard, check |
+//! | `<pool>.journal` | sequence number u64, from 1 without gaps | link, 32 bytes; the entry, postcard |
+//! | `<pool>.cells` | slot start u64, miner u32 | work u64, shares u32, check; `recent` has a newer one or none |
+//! | `<pool>.miners` | miner u32 | output script, check |
+//! | `<pool>.blocks` | block hash, internal order | the whole block, whose header the key is the hash of |
 
+mod draft;
+mod environment;
+mod error;
+mod journal;
+mod place;
+mod recent;
 mod records;
+mod schema1;
+mod seal;
+mod snapshot;
 
 use std::cell::RefCell;
-use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
+use std::rc::Rc;
 
-use heed::types::{DecodeIgnore, Str};
-use heed::{CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvOpenOptions, MdbError, OnCommit, RwTxn, WithTls};
+use heed::MdbError;
 
 use crate::base::limits;
 use crate::pool::record::{Batch, Entry, Journal, Recovered};
-use records::{PoolDatabases, Raw};
+use environment::Environment;
+use error::means_full;
+
+pub use draft::Draft;
+pub use error::{Space, StoreError};
+pub use journal::Head;
+pub use place::{Aside, Place};
+pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
-const SCHEMA: u32 = 1;
-/// How often, and how long apart, a lock that another process holds is tried again.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
+pub const SCHEMA: u32 = 2;
 const SCHEMA_KEY: &[u8] = b"schema";
 const META: &str = "meta";
-/// Room for the databases of pools that were renamed or taken out of the configuration.
-const MAX_DATABASES: u32 = 1 + 4 * (limits::POOLS * records::PER_POOL) as u32;
 
 /// The open ledger. Its directory is locked until this is dropped.
 pub struct Store {
-    directory: PathBuf,
-    map_bytes: usize,
+    // Before the place, so that the file is closed when the lock ends.
+    environment: RefCell<Option<Rc<Environment>>>,
+    map_mib: usize,
     pools: Vec<String>,
-    environment: RefCell<Option<Environment>>,
-    _lock: File,
+    place: Place,
 }
 
 /// How full the ledger's map is.
@@ -61,82 +68,68 @@ pub struct Headroom {
     pub map_bytes: u64,
 }
 
-/// What a full ledger has run out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    /// The map, whose size is configured.
-    Map,
-    /// The disk, the quota or the largest file size.
-    Disk,
-}
-
-/// Why the ledger could not be opened, read or written.
-#[derive(Debug)]
-pub enum StoreError {
-    /// No room. Nothing of the batch was written, and everything earlier is whole.
-    Full(Space),
-    /// Another process has the ledger open.
-    Locked {
-        /// The ledger's directory.
-        directory: PathBuf,
-        /// The process id that the other one left in the lock file; empty when it left none.
-        holder: String,
-    },
-    /// The ledger was written by a newer edgepool.
-    Schema {
-        /// The version on disk.
-        found: u32,
-        /// The version that this edgepool writes.
-        known: u32,
-    },
-    /// A record is not what this edgepool would have written; says where.
-    Damaged(String),
-    /// The system refused: what was being done, and its reason.
-    Io(String, io::Error),
-    /// LMDB refused.
-    Lmdb(MdbError),
-}
-
 impl Store {
     /// Opens the ledger below `data_dir`, making it on first start (directories with mode 0700), for
     /// `pools`, which [`Store::load`] and [`Store::commit`] name by their place in that list. It may grow
-    /// to `map_mib`, which is bounded by [`limits::MAP_MIB_MAX`].
+    /// to `map_mib`, which is bounded by [`limits::MAP_MIB_MAX`]. A damaged one is put aside, and none is made where
+    /// one was put aside before.
     pub fn open(data_dir: &Path, map_mib: usize, pools: &[&str]) -> Result<Store, StoreError> {
-        let directory = data_dir.join("ledger");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|error| StoreError::Io(format!("making {}", directory.display()), error))?;
-        let store = Store {
-            _lock: lock(&directory)?,
-            directory,
-            // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
-            map_bytes: map_mib.clamp(1, limits::MAP_MIB_MAX) << 20,
-            pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
-            environment: RefCell::new(None),
-        };
-        store.with(|_| Ok(()))?;
-        // A commit is durable only if the name of its file is, and LMDB doesn't see to that.
-        for made in [&store.directory, data_dir] {
-            File::open(made)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|error| StoreError::Io(format!("syncing {}", made.display()), error))?;
+        let place = Place::take(data_dir)?;
+        if !place.holds_ledger()
+            && let Some(kept) = place.newest_aside()?
+        {
+            return Err(StoreError::SetAside { what: None, kept });
         }
+        let store = Store {
+            environment: RefCell::new(None),
+            map_mib,
+            pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
+            place,
+        };
+        let opened = match store.with(|_| Ok(())) {
+            Err(StoreError::Schema { found: schema1::VERSION, .. }) => {
+                schema1::convert(&store.place, map_mib).and_then(|()| store.with(|_| Ok(())))
+            }
+            opened => opened,
+        };
+        match opened {
+            Err(StoreError::Damaged(what)) => return Err(store.set_aside(what)),
+            opened => opened?,
+        }
+        store.place.sync()?;
         Ok(store)
     }
 
-    /// Everything that was committed for the pool at this place of the list given to [`Store::open`].
-    pub fn load(&self, pool: usize) -> Result<Recovered, StoreError> {
-        self.with(|open| {
-            let txn = open.env.read_txn()?;
-            open.pools[pool].load(&open.meta, &txn)
-        })
+    /// The ledger below `data_dir` as it is after its last commit, to be read alone, also while another process
+    /// has it open.
+    pub fn open_read_only(data_dir: &Path) -> Result<Snapshot, StoreError> {
+        Snapshot::open(&place::directory(data_dir))
     }
 
-    /// The journal of the pool at this place of the list given to [`Store::open`].
+    /// Everything that was committed for the pool at this place of the list given to [`Store::open`], but its
+    /// journal. A damaged cell or kept block is left out and logged.
+    pub fn load(&self, pool: usize) -> Result<Recovered, StoreError> {
+        let (recovered, left_out) = self.with(|open| {
+            let txn = open.env.read_txn()?;
+            open.pools[pool].load(&open.meta, &txn)
+        })?;
+        for what in left_out {
+            log::error!("{}: the ledger is damaged: {what}; it is left out", self.pools[pool]);
+        }
+        Ok(recovered)
+    }
+
+    /// The pool's journal, read entry by entry.
     pub fn journal(&self, pool: usize) -> StoredJournal<'_> {
         StoredJournal { store: self, pool }
+    }
+
+    /// Where the pool's journal ends.
+    pub fn head(&self, pool: usize) -> Result<Head, StoreError> {
+        self.with(|open| {
+            let txn = open.env.read_txn()?;
+            open.pools[pool].head(&open.meta, &txn)
+        })
     }
 
     /// Writes all batches, each for the pool at its place, in one transaction that is on disk when this
@@ -169,23 +162,58 @@ impl Store {
         })
     }
 
+    /// Takes a damaged ledger out of use: its file is moved aside as it is, and no other is made in its place
+    /// before the operator says so. Answers the error that says all this.
+    pub fn set_aside(self, what: String) -> StoreError {
+        self.environment.replace(None);
+        match self.place.set_aside(Aside::Damaged) {
+            Ok(kept) => StoreError::SetAside { what: Some(what), kept },
+            Err(error) => StoreError::Damaged(format!("{what}; it could not be put aside: {error}")),
+        }
+    }
+
+    /// Reads a pool's journal to its end; the error names the first entry that is not what it was.
+    pub fn check_journal(&self, pool: usize) -> Result<(), StoreError> {
+        self.visit(pool, 1, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    fn visit(
+        &self,
+        pool: usize,
+        from: u64,
+        each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let open = self.environment()?;
+        let txn = open.env.read_txn()?;
+        let database = &open.pools[pool];
+        let end = database.head(&open.meta, &txn)?;
+        database.journal.visit(&txn, from, end, |visited| each(visited.seq, visited.entry))
+    }
+
     /// Runs `work` on the open environment. Once LMDB failed to write its head page it refuses all work
     /// until the file is opened anew; that is done here, so that a fault of the disk may pass.
     fn with<T>(&self, work: impl Fn(&Environment) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let result = work(&*self.environment()?);
+        if !matches!(result, Err(StoreError::Lmdb(MdbError::Panic))) {
+            return result;
+        }
+        self.environment.replace(None);
+        work(&*self.environment()?)
+    }
+
+    fn environment(&self) -> Result<Rc<Environment>, StoreError> {
         let mut environment = self.environment.borrow_mut();
         if let Some(open) = environment.as_ref() {
-            match work(open) {
-                Err(StoreError::Lmdb(MdbError::Panic)) => *environment = None,
-                result => return result,
-            }
+            return Ok(Rc::clone(open));
         }
-        work(environment.insert(Environment::open(&self.directory, self.map_bytes, &self.pools)?))
+        let open = Rc::new(Environment::open(self.place.directory(), map_bytes(self.map_mib), &self.pools)?);
+        Ok(Rc::clone(environment.insert(open)))
     }
 
     /// LMDB reports a write that was cut short, as the last before a full disk is, as an I/O error like
     /// any other. Writing a little beside it tells.
     fn disk_is_full(&self) -> bool {
-        let probe = self.directory.join("probe");
+        let probe = self.place.directory().join("probe");
         let refused = fs::write(&probe, vec![1; 1 << 20]).is_err_and(|error| means_full(&error));
         // It may never have been made, and nothing depends on its absence.
         let _ = fs::remove_file(&probe);
@@ -193,207 +221,22 @@ impl Store {
     }
 }
 
-/// One pool's journal on disk.
-pub struct StoredJournal<'a> {
-    store: &'a Store,
+fn map_bytes(map_mib: usize) -> usize {
+    // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
+    map_mib.clamp(1, limits::MAP_MIB_MAX) << 20
+}
+
+/// A pool's journal in a [`Store`].
+pub struct StoredJournal<'s> {
+    store: &'s Store,
     pool: usize,
 }
 
 impl Journal for StoredJournal<'_> {
     fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String> {
-        let each = RefCell::new(each);
-        let read = self.store.with(|open| {
-            let txn = open.env.read_txn()?;
-            open.pools[self.pool].visit_journal(&txn, from, &mut **each.borrow_mut())
-        });
-        read.map_err(|error| error.to_string())
+        self.store.visit(self.pool, from, each).map_err(|error| error.to_string())
     }
 }
-
-/// Takes the exclusive lock of the directory, which ends with the process however that ends.
-fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("edgepool.lock");
-    let failed = |error| StoreError::Io(format!("locking {}", path.display()), error);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    match try_lock(&file) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Only the lock counts; a holder that can't be read is not named.
-            let _ = file.read_to_string(&mut holder);
-            return Err(StoreError::Locked { directory: directory.into(), holder: holder.trim().into() });
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    // On a full disk the process id stays out; the lock holds all the same.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
-}
-
-/// Tries for a moment: a process that is just ending, or that was forked and has yet to become another program,
-/// may still hold the lock.
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            outcome => return outcome,
-        }
-    }
-    file.try_lock()
-}
-
-/// LMDB's environment with every named database open.
-struct Environment {
-    env: Env,
-    meta: Raw<'static>,
-    pools: Vec<PoolDatabases<'static>>,
-    /// Every named database, also those of pools that are no longer configured.
-    all: Vec<Raw<'static>>,
-}
-
-impl Environment {
-    fn open(directory: &Path, map_bytes: usize, pools: &[String]) -> Result<Environment, StoreError> {
-        let mut options = EnvOpenOptions::new();
-        options.map_size(map_bytes).max_dbs(MAX_DATABASES);
-        // SAFETY: the map is unsound only if the file changes beneath it. The directory is for this user
-        // alone (mode 0700), and the exclusive lock that `Store` holds keeps a second edgepool out.
-        let env = unsafe { options.open(directory) }?;
-        env.clear_stale_readers()?;
-        let opened = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
-            Opening::create(opener, txn, pools).map(CommitOrAbort::<_, StoreError>::Commit)
-        })?;
-        let Opening { meta, pools, all } = Result::from(opened)?;
-        Ok(Environment { env, meta, pools, all })
-    }
-}
-
-/// The databases while the transaction that opens them is under way.
-struct Opening<'e> {
-    meta: Raw<'e>,
-    pools: Vec<PoolDatabases<'e>>,
-    all: Vec<Raw<'e>>,
-}
-
-impl<'e> Opening<'e> {
-    fn create(
-        opener: &DatabaseOpener<'e, WithTls>,
-        txn: &mut RwTxn<'e>,
-        pools: &[String],
-    ) -> Result<Opening<'e>, StoreError> {
-        let meta: Raw = opener.create_database(txn, Some(META))?;
-        match meta.get(txn, SCHEMA_KEY)? {
-            None => meta.put(txn, SCHEMA_KEY, &SCHEMA.to_be_bytes())?,
-            Some(value) => match <[u8; 4]>::try_from(value).map(u32::from_be_bytes) {
-                Ok(SCHEMA) => {}
-                Ok(found) => return Err(StoreError::Schema { found, known: SCHEMA }),
-                Err(_) => return Err(records::damaged(META, SCHEMA_KEY, "is not a version number")),
-            },
-        }
-        let pools = pools.iter().map(|pool| PoolDatabases::create(opener, txn, pool)).collect::<Result<_, _>>()?;
-        // LMDB lists the named databases as records of the unnamed one.
-        let main = opener.create_database::<Str, DecodeIgnore>(txn, None)?;
-        let names = main.iter(txn)?.map(|record| Ok(record?.0.to_string())).collect::<Result<Vec<_>, heed::Error>>()?;
-        let all =
-            names.iter().map(|name| opener.create_database(txn, Some(name))).collect::<Result<_, heed::Error>>()?;
-        Ok(Opening { meta, pools, all })
-    }
-}
-
-impl OnCommit for Opening<'_> {
-    type Committed = Opening<'static>;
-
-    fn on_commit(self, token: &CommitToken) -> Opening<'static> {
-        Opening {
-            meta: self.meta.on_commit(token),
-            pools: self.pools.into_iter().map(|pool| pool.on_commit(token)).collect(),
-            all: self.all.into_iter().map(|database| database.on_commit(token)).collect(),
-        }
-    }
-}
-
-fn means_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
-}
-
-impl From<heed::Error> for StoreError {
-    fn from(error: heed::Error) -> StoreError {
-        match error {
-            heed::Error::Mdb(MdbError::MapFull) => StoreError::Full(Space::Map),
-            heed::Error::Io(error) if means_full(&error) => StoreError::Full(Space::Disk),
-            heed::Error::Io(error) => StoreError::Io("using the ledger's file".into(), error),
-            heed::Error::Mdb(error) => StoreError::Lmdb(error),
-            heed::Error::Encoding(error) | heed::Error::Decoding(error) => StoreError::Damaged(error.to_string()),
-            heed::Error::EnvAlreadyOpened => {
-                StoreError::Locked { directory: PathBuf::new(), holder: std::process::id().to_string() }
-            }
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StoreError::Full(Space::Map) => f.write_str(
-                "the ledger has reached its largest size; raise ledger.map_mib in the configuration and restart",
-            ),
-            StoreError::Full(Space::Disk) => {
-                f.write_str("the disk that holds the ledger is full; free some space on it")
-            }
-            StoreError::Locked { directory, holder } => {
-                write!(f, "another edgepool")?;
-                if !holder.is_empty() {
-                    write!(f, " (process {holder})")?;
-                }
-                write!(f, " is using the ledger {}; stop it, or give this one another data_dir", directory.display())
-            }
-            StoreError::Schema { found, known } => write!(
-                f,
-                "the ledger has format {found}, and this edgepool knows format {known}; \
-                 install the version that wrote it, or a newer one"
-            ),
-            StoreError::Damaged(what) => {
-                write!(f, "the ledger is damaged: {what}; restore its directory from a backup")
-            }
-            StoreError::Io(doing, error) => {
-                write!(f, "{doing}: {error}; check the disk, and that data_dir belongs to edgepool's user")
-            }
-            StoreError::Lmdb(error) => write!(f, "the ledger's database refused: {error}; restart edgepool"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pool::record::ClockMark;
-
-    #[test]
-    fn the_file_is_opened_anew_when_the_environment_was_given_up() {
-        let scratch = std::env::temp_dir().join(format!("edgepool-reopen-{}", std::process::id()));
-        let store = Store::open(&scratch, 1, &["ltc"]).unwrap();
-        let batch = |pool_ms| Batch { clock: ClockMark { pool_ms, ..ClockMark::default() }, ..Batch::default() };
-        store.commit(&[(0, &batch(1))]).unwrap();
-        *store.environment.borrow_mut() = None;
-        assert_eq!(store.load(0).unwrap().clock.unwrap().pool_ms, 1);
-        let tried = std::cell::Cell::new(0);
-        // As LMDB answers from a failed write of its head page on.
-        let recovered = store.with(|_| match tried.replace(tried.get() + 1) {
-            0 => Err(StoreError::Lmdb(MdbError::Panic)),
-            _ => Ok(()),
-        });
-        assert!(recovered.is_ok() && tried.get() == 2);
-        store.commit(&[(0, &batch(2))]).unwrap();
-        assert_eq!(store.load(0).unwrap().clock.unwrap().pool_ms, 2);
-        drop(store);
-        fs::remove_dir_all(scratch).unwrap();
-    }
-}
+mod tests;

@@ -17,4 +17,5 @@ mod crash;
 mod harness;
 mod mistakes;
 mod outages;
+mod reorganisations;
 mod status;

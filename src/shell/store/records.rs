@@ -1,95 +1,83 @@
 //! The records of one pool: how each lies in its database, and back. Never decides what is recorded.
 
 use std::fmt::Display;
-use std::ops::{Bound, ControlFlow};
 
 use heed::types::Bytes;
-use heed::{CommitToken, Database, DatabaseOpener, OnCommit, PutFlags, RoTxn, RwTxn, WithTls};
+use heed::{CommitToken, Database, OnCommit, PutFlags, RoTxn, RwTxn};
 
 use super::StoreError;
+use super::journal::{Head, JournalDatabase};
+use super::recent::Recent;
+use super::seal::{opened, sealed};
 use crate::base::Hash32;
-use crate::pool::record::{Batch, Cell, CellKey, Entry, Recovered};
+use crate::coin::block::{HEADER, block_id};
+use crate::pool::record::{Batch, Cell, CellKey, MinerId, Recovered};
 
 /// A database of bytes; keys and values are encoded here.
 pub(super) type Raw<'e> = Database<'e, Bytes, Bytes>;
 
 /// Named databases of each pool.
 pub(super) const PER_POOL: usize = 4;
+/// How the name of a pool's journal ends; what is before it is the pool's name.
+pub(super) const JOURNAL: &str = ".journal";
 
 /// A database with its name, for errors.
-struct Named<'e> {
-    name: String,
-    raw: Raw<'e>,
+pub(super) struct Named<'e> {
+    pub(super) name: String,
+    pub(super) raw: Raw<'e>,
 }
 
 /// The databases of one pool.
 pub(super) struct PoolDatabases<'e> {
-    clock_key: String,
-    journal: Named<'e>,
+    recent_key: String,
+    pub(super) journal: JournalDatabase<'e>,
     cells: Named<'e>,
     miners: Named<'e>,
     blocks: Named<'e>,
 }
 
 impl<'e> PoolDatabases<'e> {
-    /// Opens the databases of `pool`, and makes those that are not there.
-    pub(super) fn create(
-        opener: &DatabaseOpener<'e, WithTls>,
-        txn: &mut RwTxn<'e>,
+    /// The databases of `pool`, each opened by its name.
+    pub(super) fn open(
         pool: &str,
+        mut database: impl FnMut(&str) -> Result<Raw<'e>, StoreError>,
     ) -> Result<PoolDatabases<'e>, StoreError> {
-        let mut named = |what: &str| -> Result<Named<'e>, StoreError> {
-            let name = format!("{pool}.{what}");
-            Ok(Named { raw: opener.create_database(txn, Some(&name))?, name })
-        };
+        let mut named = |name: String| -> Result<Named<'e>, StoreError> { Ok(Named { raw: database(&name)?, name }) };
         Ok(PoolDatabases {
-            journal: named("journal")?,
-            cells: named("cells")?,
-            miners: named("miners")?,
-            blocks: named("blocks")?,
-            clock_key: format!("{pool}.clock"),
+            journal: named(format!("{pool}{JOURNAL}"))?.into(),
+            cells: named(format!("{pool}.cells"))?,
+            miners: named(format!("{pool}.miners"))?,
+            blocks: named(format!("{pool}.blocks"))?,
+            recent_key: format!("{pool}.recent"),
         })
     }
 
     /// Puts a batch into the transaction.
     pub(super) fn write(&self, meta: &Raw, txn: &mut RwTxn, batch: &Batch) -> Result<(), StoreError> {
-        let mark = postcard::to_allocvec(&batch.clock).expect("numbers always encode");
-        meta.put(txn, self.clock_key.as_bytes(), &mark)?;
-        self.append(txn, &batch.journal)?;
+        let mut recent = self.recent(meta, txn)?.unwrap_or_default();
+        recent.mark = batch.clock;
+        recent.head = self.journal.append(txn, &batch.journal)?;
         for (miner, script) in &batch.miners {
-            self.miners.keep(txn, &miner.to_be_bytes(), script)?;
+            let key = miner.to_be_bytes();
+            self.miners.keep(txn, &key, &sealed(&key, script))?;
         }
-        for (key, cell) in &batch.cells {
-            let key = join(key.slot_start_ms, key.miner.to_be_bytes());
-            self.cells.raw.put(txn, &key, &join(cell.work, cell.shares.to_be_bytes()))?;
-        }
+        batch.cells.iter().for_each(|(key, cell)| recent.put(*key, *cell));
         if let Some(before_ms) = batch.forget_cells_before_ms {
+            recent.forget(before_ms);
             self.forget_cells(txn, before_ms)?;
         }
+        let (bytes, cells) = recent.encode();
+        for (key, cell) in cells {
+            let key = join(key.slot_start_ms, key.miner.to_be_bytes());
+            self.cells.raw.put(txn, &key, &sealed(&key, &join(cell.work, cell.shares.to_be_bytes())))?;
+        }
+        let key = self.recent_key.as_bytes();
+        meta.put(txn, key, &sealed(key, &bytes))?;
         for (hash, block) in &batch.blocks {
             self.blocks.raw.put(txn, hash, block)?;
         }
         for hash in &batch.settled_blocks {
             self.blocks.raw.delete(txn, hash)?;
-        }
-        Ok(())
-    }
-
-    /// Journal entries continue where the last one ended. One that is there already may come again, as
-    /// after a commit whose outcome the disk left open, but never with other contents.
-    fn append(&self, txn: &mut RwTxn, entries: &[(u64, Entry)]) -> Result<(), StoreError> {
-        let mut last = match self.journal.raw.last(txn)? {
-            Some((key, _)) => u64::from_be_bytes(self.journal.exact(key, key)?),
-            None => 0,
-        };
-        for (sequence, entry) in entries {
-            let key = sequence.to_be_bytes();
-            if *sequence > last + 1 || *sequence == 0 {
-                return Err(self.journal.damaged(&key, format!("can't be written, the last entry is {last}")));
-            }
-            let bytes = postcard::to_allocvec(entry).map_err(|error| self.journal.damaged(&key, error))?;
-            self.journal.keep(txn, &key, &bytes)?;
-            last = last.max(*sequence);
         }
         Ok(())
     }
@@ -104,61 +92,58 @@ impl<'e> PoolDatabases<'e> {
         Ok(())
     }
 
-    /// Everything that is recorded, in the order of the keys.
-    pub(super) fn load(&self, meta: &Raw, txn: &RoTxn) -> Result<Recovered, StoreError> {
-        let clock_key = self.clock_key.as_bytes();
-        let mark = meta.get(txn, clock_key)?.map(|value| {
-            postcard::from_bytes(value).map_err(|error| damaged(super::META, clock_key, error.to_string()))
-        });
-        Ok(Recovered {
-            clock: mark.transpose()?,
-            miners: self
-                .miners
-                .read(txn, |key, script| Ok((u32::from_be_bytes(self.miners.exact(key, key)?), script.to_vec())))?,
-            cells: self.cells.read(txn, |key, value| {
-                let wrong = || self.cells.damaged(key, "has a wrong length");
-                let (slot_start_ms, miner) = split(key).ok_or_else(wrong)?;
-                let (work, shares) = split(value).ok_or_else(wrong)?;
-                let key = CellKey { slot_start_ms, miner: u32::from_be_bytes(miner) };
-                Ok((key, Cell { work, shares: u32::from_be_bytes(shares) }))
-            })?,
-            blocks: self.blocks.read(txn, |key, block| {
-                let hash: Hash32 = self.blocks.exact(key, key)?;
-                Ok((hash, block.to_vec()))
-            })?,
-        })
-    }
-
-    /// Gives the journal's entries from `from` on, in order, until `each` has had enough.
-    pub(super) fn visit_journal(
-        &self,
-        txn: &RoTxn,
-        from: u64,
-        each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let from = from.max(1);
-        let first = from.to_be_bytes();
-        let range = (Bound::Included(first.as_slice()), Bound::Unbounded);
-        for (record, expected) in self.journal.raw.range(txn, &range)?.zip(from..) {
-            let (key, value) = record?;
-            let sequence = u64::from_be_bytes(self.journal.exact(key, key)?);
-            if sequence != expected {
-                return Err(self.journal.damaged(key, format!("comes where entry {expected} should be")));
-            }
-            let entry = match postcard::take_from_bytes(value) {
-                Ok((entry, [])) => entry,
-                Ok(_) => return Err(self.journal.damaged(key, "has bytes after its end")),
-                Err(error) => return Err(self.journal.damaged(key, error)),
-            };
-            if each(sequence, entry).is_break() {
-                break;
+    /// Everything that is recorded but the journal, in the order of the keys, and what had to be left out: cells
+    /// and kept blocks that are damaged cost nobody more than themselves.
+    pub(super) fn load(&self, meta: &Raw, txn: &RoTxn) -> Result<(Recovered, Vec<String>), StoreError> {
+        let mut left_out = Vec::new();
+        let recent = self.recent(meta, txn)?;
+        let miners = self.miners.read(txn, |key, stored| self.miner(key, stored))?;
+        let mut cells = self.cells.read_whole(txn, &mut left_out, cell)?;
+        for (key, cell) in recent.iter().flat_map(Recent::cells) {
+            match cells.binary_search_by_key(&key, |(key, _)| *key) {
+                Ok(index) => cells[index].1 = cell,
+                Err(index) => cells.insert(index, (key, cell)),
             }
         }
-        Ok(())
+        let blocks = self.blocks.read_whole(txn, &mut left_out, block)?;
+        Ok((Recovered { clock: recent.map(|recent| recent.mark), miners, cells, blocks }, left_out))
+    }
+
+    /// Where the journal ends, as the last commit has it.
+    pub(super) fn head(&self, meta: &Raw, txn: &RoTxn) -> Result<Head, StoreError> {
+        Ok(self.recent(meta, txn)?.map_or_else(Head::default, |recent| recent.head))
+    }
+
+    fn recent(&self, meta: &Raw, txn: &RoTxn) -> Result<Option<Recent>, StoreError> {
+        let key = self.recent_key.as_bytes();
+        let wrong = |why: String| damaged(super::META, key, why);
+        let Some(stored) = meta.get(txn, key)? else { return Ok(None) };
+        let bytes = opened(key, stored).ok_or_else(|| wrong("does not match its check".into()))?;
+        Recent::decode(bytes).map(Some).map_err(wrong)
+    }
+
+    fn miner(&self, key: &[u8], stored: &[u8]) -> Result<(MinerId, Vec<u8>), StoreError> {
+        let miner = u32::from_be_bytes(self.miners.exact(key, key)?);
+        let script = opened(key, stored).ok_or_else(|| self.miners.damaged(key, "does not match its check"))?;
+        Ok((miner, script.to_vec()))
     }
 }
 
-impl<'e> Named<'e> {
+fn cell(key: &[u8], stored: &[u8]) -> Option<(CellKey, Cell)> {
+    let (slot_start_ms, miner) = split(key)?;
+    let (work, shares) = split(opened(key, stored)?)?;
+    let key = CellKey { slot_start_ms, miner: u32::from_be_bytes(miner) };
+    Some((key, Cell { work, shares: u32::from_be_bytes(shares) }))
+}
+
+/// A block's name is the hash of its header, which is check enough: a node looks at the rest.
+fn block(key: &[u8], block: &[u8]) -> Option<(Hash32, Vec<u8>)> {
+    let header: &[u8; HEADER] = block.first_chunk()?;
+    let name = block_id(header);
+    (name == key).then(|| (name, block.to_vec()))
+}
+
+impl Named<'_> {
     fn read<T>(
         &self,
         txn: &RoTxn,
@@ -173,6 +158,23 @@ impl<'e> Named<'e> {
             .collect()
     }
 
+    /// The records that are whole; those that are not are named in `left_out`.
+    fn read_whole<T>(
+        &self,
+        txn: &RoTxn,
+        left_out: &mut Vec<String>,
+        decode: impl Fn(&[u8], &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let all = self.read(txn, |key, value| {
+            let whole = decode(key, value);
+            if whole.is_none() {
+                left_out.push(described(&self.name, key, "is damaged"));
+            }
+            Ok(whole)
+        })?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
     /// Puts a record that never changes once it is there.
     fn keep(&self, txn: &mut RwTxn, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         match self.raw.get_or_put_with_flags(txn, PutFlags::NO_OVERWRITE, key, value)? {
@@ -181,12 +183,22 @@ impl<'e> Named<'e> {
         }
     }
 
-    fn exact<const N: usize>(&self, key: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    /// Bytes of exactly this length.
+    pub(super) fn exact<const N: usize>(&self, key: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {
         bytes.try_into().map_err(|_| self.damaged(key, "has a wrong length"))
     }
 
-    fn damaged(&self, key: &[u8], why: impl Display) -> StoreError {
+    /// Says that a record of this database is damaged.
+    pub(super) fn damaged(&self, key: &[u8], why: impl Display) -> StoreError {
         damaged(&self.name, key, why)
+    }
+}
+
+impl OnCommit for Named<'_> {
+    type Committed = Named<'static>;
+
+    fn on_commit(self, token: &CommitToken) -> Named<'static> {
+        Named { raw: self.raw.on_commit(token), name: self.name }
     }
 }
 
@@ -194,23 +206,26 @@ impl OnCommit for PoolDatabases<'_> {
     type Committed = PoolDatabases<'static>;
 
     fn on_commit(self, token: &CommitToken) -> PoolDatabases<'static> {
-        let named = |named: Named| Named { raw: named.raw.on_commit(token), name: named.name };
         PoolDatabases {
-            clock_key: self.clock_key,
-            journal: named(self.journal),
-            cells: named(self.cells),
-            miners: named(self.miners),
-            blocks: named(self.blocks),
+            recent_key: self.recent_key,
+            journal: self.journal.on_commit(token),
+            cells: self.cells.on_commit(token),
+            miners: self.miners.on_commit(token),
+            blocks: self.blocks.on_commit(token),
         }
     }
 }
 
 /// Names the database and the key, which is printed in hexadecimal.
 pub(super) fn damaged(database: &str, key: &[u8], why: impl Display) -> StoreError {
-    StoreError::Damaged(format!("record {} of {database} {why}", hex::encode(key)))
+    StoreError::Damaged(described(database, key, why))
 }
 
-/// A number followed by `N` bytes: keys of cells, cells and clock marks.
+fn described(database: &str, key: &[u8], why: impl Display) -> String {
+    format!("record {} of {database} {why}", hex::encode(key))
+}
+
+/// A number followed by `N` bytes: keys of cells and cells.
 fn join<const N: usize>(number: u64, rest: [u8; N]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &rest].concat()
 }

@@ -1,0 +1,30 @@
+//! What a call to a node was for.
+
+/// What a call was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    Template = 0,
+    LongPoll,
+    Tip,
+    ChainInfo,
+    Peers,
+    Submit,
+    Check,
+}
+
+impl Tag {
+    pub(super) const ALL: [Tag; 7] =
+        [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
+
+    /// The node's name for the call.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Tag::Template | Tag::LongPoll => "getblocktemplate",
+            Tag::Tip => "getbestblockhash",
+            Tag::ChainInfo => "getblockchaininfo",
+            Tag::Peers => "getconnectioncount",
+            Tag::Submit => "submitblock",
+            Tag::Check => "getblockhash",
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A ledger in the making: nobody sees it before it is whole, and then it takes its place at once.
+
+use std::path::PathBuf;
+
+use super::environment::Environment;
+use super::journal::Head;
+use super::place::{Aside, Place};
+use super::snapshot::Snapshot;
+use super::{StoreError, map_bytes};
+use crate::pool::record::Batch;
+
+/// See the module.
+pub struct Draft<'p> {
+    place: &'p Place,
+    making: PathBuf,
+    environment: Environment,
+}
+
+impl<'p> Draft<'p> {
+    /// An empty ledger for `pools`, which may grow to `map_mib`.
+    pub fn begin(place: &'p Place, map_mib: usize, pools: &[String]) -> Result<Draft<'p>, StoreError> {
+        let making = place.making()?;
+        let environment = Environment::open(&making, map_bytes(map_mib), pools)?;
+        Ok(Draft { place, making, environment })
+    }
+
+    /// Writes a batch for the pool at this place of the list.
+    pub fn commit(&self, pool: usize, batch: &Batch) -> Result<(), StoreError> {
+        let mut txn = self.environment.env.write_txn()?;
+        self.environment.pools[pool].write(&self.environment.meta, &mut txn, batch)?;
+        Ok(txn.commit()?)
+    }
+
+    /// Where the journal of a pool ends so far.
+    pub fn head(&self, pool: usize) -> Result<Head, StoreError> {
+        let txn = self.environment.env.read_txn()?;
+        self.environment.pools[pool].head(&self.environment.meta, &txn)
+    }
+
+    /// Reads everything back, and makes this the ledger. One that was there stays beside it if `aside` says so;
+    /// answers where.
+    pub fn install(self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
+        drop(self.environment);
+        Snapshot::open(&self.making)?.check()?;
+        self.place.install(aside)
+    }
+}

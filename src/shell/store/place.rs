@@ -1,0 +1,277 @@
+//! The ledger's directory: its lock, and how one file takes another's place so that at every moment the directory
+//! holds either the old one, the new one, or a clear sign that none may be made. Never looks into a file.
+//!
+//! | path below `data_dir` | is |
+//! |---|---|
+//! | `ledger/data.mdb`, `ledger/lock.mdb` | the ledger, and LMDB's table of readers |
+//! | `ledger/edgepool.lock` | held by whoever writes |
+//! | `ledger/making/` | a ledger in the making; removed at the next start |
+//! | `ledger.damaged-N/`, `ledger.replaced-N/`, `ledger.schema1/` | ledgers that were put aside |
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::StoreError;
+use super::error::io_error;
+
+/// How often, and how long apart, a lock that another process holds is tried again.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// LMDB's names.
+const DATA: &str = "data.mdb";
+const READERS: &str = "lock.mdb";
+const MAKING: &str = "making";
+
+/// Why a ledger is put aside; the name of its directory says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It can't be read.
+    Damaged,
+    /// Another one takes its place.
+    Replaced,
+}
+
+impl Aside {
+    fn name(self) -> &'static str {
+        match self {
+            Aside::Damaged => "ledger.damaged-",
+            Aside::Replaced => "ledger.replaced-",
+        }
+    }
+}
+
+/// The ledger's directory, locked until this is dropped.
+pub struct Place {
+    data_dir: PathBuf,
+    directory: PathBuf,
+    _lock: File,
+}
+
+/// Where the ledger is below `data_dir`.
+pub(super) fn directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("ledger")
+}
+
+/// Whether `directory` holds a ledger, whatever state it is in.
+pub(super) fn holds_ledger(directory: &Path) -> bool {
+    directory.join(DATA).exists()
+}
+
+impl Place {
+    /// Makes the directory where it is missing (mode 0700), locks it, and clears away what was never finished.
+    pub fn take(data_dir: &Path) -> Result<Place, StoreError> {
+        let directory = directory(data_dir);
+        make(&directory)?;
+        let place = Place { _lock: lock(&directory)?, data_dir: data_dir.into(), directory };
+        place.clear_making()?;
+        Ok(place)
+    }
+
+    /// The ledger's directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether a ledger is there.
+    pub fn holds_ledger(&self) -> bool {
+        holds_ledger(&self.directory)
+    }
+
+    /// The newest ledger that was put aside because it was damaged or replaced.
+    pub(super) fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
+        let newest = [Aside::Damaged, Aside::Replaced].map(|why| Ok((self.asides(why)?.last().copied(), why)));
+        let newest = newest.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
+        let kept = newest.into_iter().find_map(|(number, why)| Some(self.aside(why, number?)));
+        Ok(kept)
+    }
+
+    /// An empty directory for a ledger that is to be [installed](Place::install).
+    pub(super) fn making(&self) -> Result<PathBuf, StoreError> {
+        self.clear_making()?;
+        let making = self.directory.join(MAKING);
+        make(&making)?;
+        Ok(making)
+    }
+
+    /// Makes what was made in [`Place::making`], and is closed, the ledger: at once and for good, or not at all.
+    /// Whatever was the ledger stays beside it where `aside` says so.
+    pub(super) fn install(&self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
+        let (making, data) = (self.directory.join(MAKING), self.directory.join(DATA));
+        sync(&making.join(DATA))?;
+        let kept = match aside {
+            Some(why) if self.holds_ledger() => {
+                let kept = self.new_aside(why)?;
+                let copy = kept.join(DATA);
+                // File systems without links leave no ledger for a moment, but a sign that there was one.
+                fs::hard_link(&data, &copy).or_else(|_| fs::rename(&data, &copy)).map_err(io_error("making", &copy))?;
+                sync(&kept)?;
+                sync(&self.data_dir)?;
+                Some(kept)
+            }
+            _ => None,
+        };
+        self.forget_readers()?;
+        fs::rename(making.join(DATA), &data).map_err(io_error("making", &data))?;
+        self.sync()?;
+        self.clear_making()?;
+        Ok(kept)
+    }
+
+    /// Moves the ledger out of use, untouched, and answers where it is.
+    pub(super) fn set_aside(&self, why: Aside) -> Result<PathBuf, StoreError> {
+        let kept = self.new_aside(why)?;
+        // The empty directory forbids a new ledger already; so it has to be there first.
+        sync(&self.data_dir)?;
+        let data = self.directory.join(DATA);
+        fs::rename(&data, kept.join(DATA)).map_err(io_error("moving", &data))?;
+        self.forget_readers()?;
+        sync(&kept)?;
+        self.sync()?;
+        Ok(kept)
+    }
+
+    /// A copy of the ledger's file in a directory of this name below `data_dir`, written by `fill`; it has its name
+    /// only when it is whole. The same copy is not kept twice; another one gets a number.
+    pub(super) fn keep_copy(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let unfinished = self.data_dir.join(format!("{name}.unfinished"));
+        remove(&unfinished)?;
+        make(&unfinished)?;
+        let copy = unfinished.join(DATA);
+        fill(&copy)?;
+        sync(&copy)?;
+        sync(&unfinished)?;
+        let mut kept = self.data_dir.join(name);
+        for number in 2.. {
+            if !kept.exists() {
+                break;
+            }
+            if is_same(&copy, &kept.join(DATA)).unwrap_or(false) {
+                return remove(&unfinished);
+            }
+            kept = self.data_dir.join(format!("{name}-{number}"));
+        }
+        fs::rename(&unfinished, &kept).map_err(io_error("making", &kept))?;
+        sync(&self.data_dir)
+    }
+
+    /// A commit is durable only if the name of its file is, and LMDB doesn't see to that.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        sync(&self.directory)?;
+        sync(&self.data_dir)
+    }
+
+    fn clear_making(&self) -> Result<(), StoreError> {
+        remove(&self.directory.join(MAKING))
+    }
+
+    /// LMDB's table of readers belongs to one file; it is made anew for another.
+    fn forget_readers(&self) -> Result<(), StoreError> {
+        let readers = self.directory.join(READERS);
+        match fs::remove_file(&readers) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", &readers)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn aside(&self, why: Aside, number: u32) -> PathBuf {
+        self.data_dir.join(format!("{}{number}", why.name()))
+    }
+
+    fn new_aside(&self, why: Aside) -> Result<PathBuf, StoreError> {
+        let kept = self.aside(why, self.asides(why)?.last().map_or(1, |last| last + 1));
+        make(&kept)?;
+        Ok(kept)
+    }
+
+    /// Numbers in use, in order.
+    fn asides(&self, why: Aside) -> Result<Vec<u32>, StoreError> {
+        let failed = || io_error("reading", &self.data_dir);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.data_dir).map_err(failed())? {
+            let name = entry.map_err(failed())?.file_name();
+            let name = name.to_string_lossy();
+            numbers.extend(name.strip_prefix(why.name()).and_then(|number| number.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+/// Makes a directory and those above it, for this user alone.
+pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("making", directory))
+}
+
+/// Waits until a file, or what a directory says of its files, is on the disk.
+pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(io_error("syncing", path))
+}
+
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    loop {
+        let (here, there) = (one.fill_buf()?, other.fill_buf()?);
+        let len = here.len().min(there.len());
+        if here[..len] != there[..len] || here.is_empty() != there.is_empty() {
+            return Ok(false);
+        }
+        if len == 0 {
+            return Ok(true);
+        }
+        one.consume(len);
+        other.consume(len);
+    }
+}
+
+fn remove(directory: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", directory)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the exclusive lock of the directory, which ends with the process however that ends.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("edgepool.lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io_error("locking", &path))?;
+    match try_lock(&file) {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Only the lock counts; a holder that can't be read is not named.
+            let _ = file.read_to_string(&mut holder);
+            return Err(StoreError::Locked { directory: directory.into(), holder: holder.trim().into() });
+        }
+        Err(TryLockError::Error(error)) => return Err(io_error("locking", &path)(error)),
+    }
+    // On a full disk the process id stays out; the lock holds all the same.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Tries for a moment: a process that is just ending, or that was forked and has yet to become another program,
+/// may still hold the lock.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
+}

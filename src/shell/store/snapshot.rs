@@ -1,0 +1,157 @@
+//! The ledger at one moment, read alone: for tools, also while the daemon goes on writing. Never changes the file.
+//!
+//! While a snapshot is open LMDB can't use again the pages that it sees, so it should not be kept for long.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use heed::{CommitOrAbort, CommitToken, CompactionOption, DatabaseOpener, OnCommit, RoTxn, WithoutTls};
+
+use super::environment::{self, Lmdb};
+use super::error::io_error;
+use super::journal::Head;
+use super::records::{PoolDatabases, Raw};
+use super::{META, SCHEMA_KEY, StoreError, place};
+use crate::pool::record::{Entry, Journal, Recovered};
+
+/// See the module.
+pub struct Snapshot {
+    directory: PathBuf,
+    env: Lmdb,
+    txn: RoTxn<'static, WithoutTls>,
+    meta: Raw<'static>,
+    names: Vec<String>,
+    pools: Vec<PoolDatabases<'static>>,
+}
+
+impl Snapshot {
+    /// Opens the ledger in `directory` as it is after its last commit.
+    pub(super) fn open(directory: &Path) -> Result<Snapshot, StoreError> {
+        if !place::holds_ledger(directory) {
+            return Err(StoreError::Missing(directory.into()));
+        }
+        let env = environment::open_for_reading(directory)?;
+        let opened =
+            env.open_databases_and_commit(env.read_txn()?, |opener, txn| Opening::find(opener, txn, directory))?;
+        let Opening { meta, names, pools } = Result::from(opened)?;
+        Ok(Snapshot { directory: directory.into(), txn: env.clone().static_read_txn()?, env, meta, names, pools })
+    }
+
+    /// The directory that it was opened in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The pools that the file holds, by name; [`Snapshot::load`] and the others take a place in this list.
+    pub fn pools(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Everything of a pool but its journal. What is damaged and costs nobody money is left out: see
+    /// [`Snapshot::left_out`].
+    pub fn load(&self, pool: usize) -> Result<Recovered, StoreError> {
+        Ok(self.pools[pool].load(&self.meta, &self.txn)?.0)
+    }
+
+    /// The damaged cells and kept blocks that [`Snapshot::load`] leaves out, each in words.
+    pub fn left_out(&self, pool: usize) -> Result<Vec<String>, StoreError> {
+        Ok(self.pools[pool].load(&self.meta, &self.txn)?.1)
+    }
+
+    /// Where a pool's journal ends.
+    pub fn head(&self, pool: usize) -> Result<Head, StoreError> {
+        self.pools[pool].head(&self.meta, &self.txn)
+    }
+
+    /// A pool's journal.
+    pub fn journal(&self, pool: usize) -> SnapshotJournal<'_> {
+        SnapshotJournal { snapshot: self, pool }
+    }
+
+    /// Gives the entries of a pool from number `from` on, with their links.
+    pub fn visit(
+        &self,
+        pool: usize,
+        from: u64,
+        mut each: impl FnMut(Head, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let end = self.head(pool)?;
+        self.pools[pool]
+            .journal
+            .visit(&self.txn, from, end, |visited| each(Head { seq: visited.seq, link: visited.link }, visited.entry))
+    }
+
+    /// Reads every record of every pool. The error names the first that is not what it was; what
+    /// [`Snapshot::load`] leaves out is one as well.
+    pub fn check(&self) -> Result<(), StoreError> {
+        for pool in 0..self.pools.len() {
+            if let Some(what) = self.left_out(pool)?.into_iter().next() {
+                return Err(StoreError::Damaged(what));
+            }
+            self.visit(pool, 1, |_, _| ControlFlow::Continue(()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a compact copy of the file to `path`, and waits until it is on the disk. It is a copy of the last
+    /// commit, which may be newer than the one that this was opened at.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        copy(&self.env, path)
+    }
+}
+
+/// Writes a compact copy of what was committed last to `path`, and waits until it is on the disk.
+pub(super) fn copy(env: &Lmdb, path: &Path) -> Result<(), StoreError> {
+    let copy: File = env.copy_to_path(path, CompactionOption::Enabled)?;
+    copy.sync_all().map_err(io_error("syncing", path))
+}
+
+/// A pool's journal in a [`Snapshot`].
+pub struct SnapshotJournal<'s> {
+    snapshot: &'s Snapshot,
+    pool: usize,
+}
+
+impl Journal for SnapshotJournal<'_> {
+    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String> {
+        let visited = self.snapshot.visit(self.pool, from, |head, entry| each(head.seq, entry));
+        visited.map_err(|error| error.to_string())
+    }
+}
+
+/// The databases while the transaction that finds them is under way.
+struct Opening<'e> {
+    meta: Raw<'e>,
+    names: Vec<String>,
+    pools: Vec<PoolDatabases<'e>>,
+}
+
+impl<'e> Opening<'e> {
+    fn find(
+        opener: &DatabaseOpener<'e, WithoutTls>,
+        txn: &RoTxn<'e, WithoutTls>,
+        directory: &Path,
+    ) -> Result<CommitOrAbort<Opening<'e>, StoreError>, StoreError> {
+        let missing = || StoreError::Missing(directory.into());
+        let meta: Raw = opener.open_database(txn, Some(META))?.ok_or_else(missing)?;
+        environment::check_schema(meta.get(txn, SCHEMA_KEY)?.ok_or_else(missing)?)?;
+        let names = environment::pool_names(opener, txn)?;
+        let gone = |name: &str| StoreError::Damaged(format!("there is no database {name}"));
+        let mut find = |name: &str| opener.open_database(txn, Some(name))?.ok_or_else(|| gone(name));
+        let pools = names.iter().map(|pool| PoolDatabases::open(pool, &mut find)).collect::<Result<_, _>>()?;
+        Ok(CommitOrAbort::Commit(Opening { meta, names, pools }))
+    }
+}
+
+impl OnCommit for Opening<'_> {
+    type Committed = Opening<'static>;
+
+    fn on_commit(self, token: &CommitToken) -> Opening<'static> {
+        Opening {
+            meta: self.meta.on_commit(token),
+            names: self.names,
+            pools: self.pools.into_iter().map(|pool| pool.on_commit(token)).collect(),
+        }
+    }
+}
