@@ -3,6 +3,7 @@
 
 mod blocks;
 mod cuts;
+mod deaths;
 mod disk;
 mod fraud;
 mod networks;
