@@ -68,17 +68,17 @@ impl Pool {
         Ok(self.plan(chain, wanted, self.threshold(chain, wanted), u64::MAX))
     }
 
-    /// Payments that need the operator, in words. They keep nobody from mining.
-    pub fn wallet_troubles(&self, now: Now) -> Vec<String> {
-        let mut troubles = Vec::new();
+    /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
+    pub fn warnings(&self, now: Now) -> Vec<String> {
+        let mut warnings = Vec::new();
         for chain in &self.chains {
             let status = chain.payments.as_ref().map(|payments| payments.status(now));
             if let Some(status) = status.filter(|status| status.is_stuck()) {
                 let trouble = status.trouble.unwrap_or_default();
-                troubles.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
+                warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
             }
         }
-        troubles
+        warnings
     }
 
     /// Carries on with the payments of the journal that have not come to their end.

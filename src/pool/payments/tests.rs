@@ -294,9 +294,7 @@ fn receivers_bear_their_equal_part_of_the_fee_and_no_more() {
         });
         let answer = format!("{{\"hex\":\"{outputs}\",\"fee\":0.00004501,\"changepos\":2}}");
         bench.expect("fundrawtransaction", json!(["beef", options]), &answer);
-        if bench.asked.is_none() {
-            return None;
-        }
+        bench.asked.as_ref()?;
         bench.sign(&outputs, true);
         match bench.event() {
             Some(PaymentEvent::Signed(transfer)) => {

@@ -169,7 +169,7 @@ impl Watch {
             Stage::Find => {
                 let found: Option<Found> = match answer {
                     Err(fault) if fault.code == UNKNOWN => None,
-                    answer => Some(answer::read(method, &*known(answer)?)?),
+                    answer => Some(answer::read(method, &known(answer)?)?),
                 };
                 self.confirmations = found.as_ref().map(|found| found.confirmations);
                 let depth = self.confirmations.unwrap_or(0);
@@ -188,7 +188,7 @@ impl Watch {
                 };
             }
             Stage::Header { block } => {
-                let header: Header = answer::read(method, &*known(answer)?)?;
+                let header: Header = answer::read(method, &known(answer)?)?;
                 if header.confirmations < i64::from(confirmations) {
                     return Ok(self.rest());
                 }
@@ -197,7 +197,7 @@ impl Watch {
                 return Ok(Some(PaymentEvent::Judged(settled)));
             }
             Stage::Coin(input) => {
-                let coin: Option<Value> = answer::read(method, &*known(answer)?)?;
+                let coin: Option<Value> = answer::read(method, &known(answer)?)?;
                 if coin.is_none() {
                     self.stage = Stage::Source(input);
                 } else {
@@ -207,7 +207,7 @@ impl Watch {
             Stage::Source(input) => {
                 let depth = match answer {
                     Err(fault) if fault.code == UNKNOWN => 0,
-                    answer => answer::read::<Found>(method, &*known(answer)?)?.confirmations,
+                    answer => answer::read::<Found>(method, &known(answer)?)?.confirmations,
                 };
                 if depth > 0 && self.spent.is_none() {
                     self.spent = self.inputs.get(input).copied();
