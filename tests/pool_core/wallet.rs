@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::node::{error_in_words, ok};
 
 /// What each coin of the wallet holds, in base units.
-pub const COIN_VALUE: u64 = 100_000_000;
+const COIN_VALUE: u64 = 100_000_000;
 /// The fee of every transaction, in base units.
-pub const FEE: u64 = 2_000;
+const FEE: u64 = 2_000;
 
 type Coin = (String, u32);
 
