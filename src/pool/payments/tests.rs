@@ -1,5 +1,6 @@
 //! The machine against a scripted wallet: each test says every call that may come, and its answer.
 
+mod hostile;
 mod watch;
 
 use serde_json::{Value, json};
