@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::disk::Disk;
 use crate::node::{FakeNode, Mode, Reply};
 use crate::rig::{Rig, Share};
+use crate::wallet::Wallet;
 
 pub const SECOND: u64 = 1_000;
 pub const HOUR: u64 = 3_600 * SECOND;
@@ -33,6 +34,8 @@ pub enum Effect {
         journal: usize,
     },
     CommitFailed,
+    /// A call to the wallet.
+    Wallet(String),
     /// A line to a rig.
     Line(Value),
 }
@@ -41,6 +44,7 @@ pub struct Scene {
     pub pool: Pool,
     pub now: Now,
     pub nodes: Vec<FakeNode>,
+    pub wallet: Wallet,
     pub rigs: BTreeMap<Key, Rig>,
     pub disk: Disk,
     pub effects: Vec<Effect>,
@@ -119,7 +123,8 @@ impl Scene {
         let (rigs, disk) = (BTreeMap::new(), Disk::default());
         let pool = Pool::new(spec, disk.recover(), &disk, 1, now).unwrap();
         let (effects, turns, commits, dies, is_dead) = (Vec::new(), 0, 0, None, false);
-        Scene { pool, now, nodes, rigs, disk, effects, turns, commits, dies, is_dead, seed: 1 }
+        let wallet = Wallet::default();
+        Scene { pool, now, nodes, wallet, rigs, disk, effects, turns, commits, dies, is_dead, seed: 1 }
     }
 
     /// The process dies, and starts again `pause_ms` later with what is on disk.
@@ -134,6 +139,7 @@ impl Scene {
         for node in &mut self.nodes {
             node.forget_connections();
         }
+        self.wallet.is_open = false;
         self.advance(SECOND);
     }
 
@@ -291,8 +297,32 @@ impl Scene {
                         rig.closed = Some(reason);
                     }
                 }
+                Output::Link { node: WALLET, action } => self.act_on_wallet(action),
                 Output::Link { node, action } => self.act(node.node as usize, action),
             }
+        }
+    }
+
+    fn act_on_wallet(&mut self, action: LinkAction) {
+        match action {
+            LinkAction::ReadCredentials => {
+                self.pool.handle_credentials(WALLET, Ok(Some("Basic dTpw".into())), self.now);
+            }
+            LinkAction::Connect(link) if self.wallet.is_away => {
+                self.wallet.is_open = false;
+                self.pool.handle_link_closed(WALLET, link, "connection refused", self.now);
+            }
+            LinkAction::Connect(link) => {
+                self.wallet.is_open = true;
+                self.pool.handle_link_connected(WALLET, link, self.now);
+            }
+            LinkAction::Close(_) => self.wallet.is_open = false,
+            LinkAction::Send(link, bytes) if self.wallet.is_open => {
+                let answer = self.wallet.receive(&bytes);
+                self.effects.extend(self.wallet.calls.last().cloned().map(Effect::Wallet));
+                self.pool.handle_link_bytes(WALLET, link, &answer, self.now);
+            }
+            LinkAction::Send(..) => {}
         }
     }
 
@@ -330,6 +360,8 @@ impl Scene {
         }
     }
 }
+
+const WALLET: NodeId = NodeId { chain: 0, node: NodeId::WALLET };
 
 fn id(node: usize) -> NodeId {
     NodeId { chain: 0, node: node as u8 }
