@@ -45,6 +45,15 @@ const _: () = assert!(
 /// Most outputs that may be configured for a coinbase.
 pub const COINBASE_OUTPUTS: usize = 200;
 
+/// Miners that one payment from a wallet may be configured to pay: about 35 kB of outputs, a third of what is relayed.
+pub const PAYMENT_OUTPUTS: usize = 1_000;
+/// Payments that may wait or be under way on one chain.
+pub const QUEUED_PAYMENTS: usize = 16;
+/// Hours between payments by the schedule.
+pub const PAYMENT_HOURS: RangeInclusive<u64> = 1..=8_760;
+/// Confirmations that may be asked for before a payment is settled.
+pub const PAYMENT_CONFIRMATIONS: RangeInclusive<u64> = 1..=1_000;
+
 /// Largest answer read from a node, in bytes: a full Bitcoin template in hexadecimal is below 12 MB.
 pub const NODE_RESPONSE: usize = 32 * 1024 * 1024;
 /// Calls that may wait on one connection to a node: one of each kind and every block in flight.

@@ -14,4 +14,5 @@ pub mod params;
 pub mod pow;
 pub mod script;
 pub mod template;
+pub mod transaction;
 pub mod uint;

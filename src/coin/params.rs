@@ -1,6 +1,6 @@
 //! The coins and their networks as one static table. Code asks a row what it does; it never asks which coin it is.
 
-use super::{pow, uint::U256};
+use super::{encode::varint_len, pow, script::Script, uint::U256};
 use crate::base::Hash32;
 
 /// A proof-of-work function, with the difficulty unit that its miners are used to.
@@ -38,6 +38,35 @@ impl Algorithm {
     }
 }
 
+/// Below which value nodes don't relay an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dust {
+    /// What the output and the input that spends it cost at this rate, in base units for 1000 bytes.
+    Rate(u64),
+    /// The same for every output, in base units.
+    Flat(u64),
+}
+
+impl Dust {
+    /// Bytes of an input that spends a plain output, as nodes estimate it.
+    const SPEND: u64 = 148;
+    /// The same for a witness program, whose signature counts a quarter.
+    const SPEND_WITNESS: u64 = 67;
+
+    /// The least value, in base units, with which an output of this script is relayed.
+    pub fn least(self, script: &Script) -> u64 {
+        match self {
+            Dust::Flat(least) => least,
+            Dust::Rate(rate) => {
+                let length = script.as_bytes().len();
+                let output = (8 + varint_len(length as u64) + length) as u64;
+                let spend = if script.witness_program().is_some() { Dust::SPEND_WITNESS } else { Dust::SPEND };
+                rate * (output + spend) / 1_000
+            }
+        }
+    }
+}
+
 /// One coin.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coin {
@@ -61,6 +90,14 @@ pub struct Coin {
     pub version_rolling_mask: u32,
     /// The transaction version of a coinbase.
     pub coinbase_version: i32,
+    /// What nodes don't relay.
+    pub dust: Dust,
+    /// The wallet's method that signs a transaction with its own keys.
+    pub sign_method: &'static str,
+    /// Whether `fundrawtransaction` knows `replaceable` (BIP 125).
+    pub replaceable_option: bool,
+    /// The highest network fee of a payment unless the configuration says another, in base units.
+    pub default_max_fee: u64,
 }
 
 /// One network of a coin.
@@ -168,6 +205,10 @@ pub static COINS: &[Coin] = &[
         mweb: true,
         version_rolling_mask: BIP320_MASK,
         coinbase_version: 2,
+        dust: Dust::Rate(30_000),
+        sign_method: "signrawtransactionwithwallet",
+        replaceable_option: true,
+        default_max_fee: 1_000_000,
     },
     Coin {
         name: "bitcoin",
@@ -198,6 +239,10 @@ pub static COINS: &[Coin] = &[
         mweb: false,
         version_rolling_mask: BIP320_MASK,
         coinbase_version: 2,
+        dust: Dust::Rate(3_000),
+        sign_method: "signrawtransactionwithwallet",
+        replaceable_option: true,
+        default_max_fee: 100_000,
     },
     Coin {
         name: "dogecoin",
@@ -222,6 +267,10 @@ pub static COINS: &[Coin] = &[
         // The upper half of the version is the AuxPoW chain id; a block with another is refused.
         version_rolling_mask: 0,
         coinbase_version: 1,
+        dust: Dust::Flat(1_000_000),
+        sign_method: "signrawtransaction",
+        replaceable_option: false,
+        default_max_fee: 500_000_000,
     },
 ];
 
@@ -259,6 +308,21 @@ mod tests {
         };
         let all: Vec<&str> = COINS.iter().flat_map(|coin| -> Vec<&str> { refused(coin) }).collect();
         assert_eq!(all, ["signet"]);
+    }
+
+    #[test]
+    fn dust_is_what_nodes_say_it_is() {
+        let scripts = [
+            Script::p2pkh(&[1; 20]),
+            Script::p2sh(&[1; 20]),
+            Script::witness(0, &[1; 20]).unwrap(),
+            Script::witness(0, &[1; 32]).unwrap(),
+            Script::witness(1, &[1; 32]).unwrap(),
+        ];
+        let least = |name: &str| scripts.each_ref().map(|script| coin(name).unwrap().dust.least(script));
+        assert_eq!(least("litecoin"), [5460, 5400, 2940, 3300, 3300]);
+        assert_eq!(least("bitcoin"), [546, 540, 294, 330, 330]);
+        assert_eq!(least("dogecoin"), [1_000_000; 5]);
     }
 
     #[test]

@@ -4,20 +4,24 @@ use serde_json::{Value, json};
 
 use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
 use crate::coin::address;
+use crate::pool::paying::PaymentError;
 use crate::pool::record::Term;
 use crate::wire::jsonrpc::{METHOD_NOT_FOUND, NOT_AUTHORISED, RpcError};
 
 use super::params::{Params, invalid};
-use super::{Site, views};
+use super::{Site, payments, views};
 
 /// No such address or block.
 pub const NOT_FOUND: i64 = -8;
 /// The change is in force but could not be written.
 pub const NOT_DURABLE: i64 = -20;
 
-/// Blocks that `getblocks` answers unless told.
+/// Nothing can be paid now.
+pub const NO_PAYMENT: i64 = -4;
+
+/// Blocks that `getblocks`, and payments that `getpayments`, answers unless told.
 const DEFAULT_BLOCKS: usize = 20;
-/// Blocks that it answers at most.
+/// Blocks or payments that they answer at most.
 const MOST_BLOCKS: usize = 1_000;
 
 /// One method.
@@ -75,6 +79,20 @@ pub static METHODS: &[Method] = &[
         "Changes the pool's own address from the next job on."
     ),
     method!("setminpayout", "amount", true, set_min_payout, "Changes the minimum payout from the next job on."),
+    method!(
+        "paybalances",
+        "[address…]",
+        true,
+        pay_balances,
+        "Queues a payment from the wallet to all who are owed the threshold, or to these; {\"dry_run\": true} only tells."
+    ),
+    method!(
+        "getpayments",
+        "[count]",
+        false,
+        get_payments,
+        "Payments from the wallet, newest first, with their states."
+    ),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
     method!("stop", "", true, stop, "Commits and stops the daemon."),
@@ -189,6 +207,47 @@ fn set_min_payout(site: &mut Site, mut params: Params) -> Result<Value, RpcError
     let amount = parse_amount(&text).map_err(|reason| invalid(&format!("amount {reason}")))?;
     set_term(site, pool, chain, Term::MinPayout(amount));
     Ok(json!({ "min_payout": format_amount(amount) }))
+}
+
+fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let is_dry_run = params.flag("dry_run")?;
+    let mut wanted = Vec::new();
+    let mut addresses = 0;
+    while let Some(text) = params.optional_text(addresses, "address")? {
+        addresses += 1;
+        let pool = &site.pools[pool];
+        let spec = &pool.chains()[chain].spec;
+        let address =
+            address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
+        let miner = pool.miners().find(&address.script);
+        let miner = miner.ok_or_else(|| error(NOT_FOUND, format!("{text} has not mined here")))?;
+        if !wanted.contains(&miner) {
+            wanted.push(miner);
+        }
+    }
+    params.finish(addresses)?;
+    let refused = |site: &Site, reason: PaymentError| {
+        let data = match &reason {
+            PaymentError::Nobody(plan) => Some(payments::plan(&site.pools[pool], chain, plan)),
+            PaymentError::NotConfigured(_) | PaymentError::TooMany(_) => None,
+        };
+        RpcError { data, ..error(NO_PAYMENT, reason.to_string()) }
+    };
+    if is_dry_run {
+        let plan = site.pools[pool].plan_payment(chain, &wanted).map_err(|reason| refused(site, reason))?;
+        return Ok(payments::plan(&site.pools[pool], chain, &plan));
+    }
+    let payment = site.pools[pool].queue_payment(chain, wanted, site.now).map_err(|reason| refused(site, reason))?;
+    site.must_commit = true;
+    Ok(json!({ "payment": payment }))
+}
+
+fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS).min(MOST_BLOCKS);
+    params.finish(1)?;
+    Ok(payments::payments(&site.pools[pool], chain, count, site.now))
 }
 
 fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {

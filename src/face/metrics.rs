@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::base::amount::COIN;
 use crate::base::time::SECOND;
 use crate::coin::difficulty::Difficulty;
 
@@ -72,6 +73,14 @@ pub fn text(site: &Site) -> String {
     let mut reject_lines = String::new();
     let blocks = counter("edgepool_blocks_total", "Blocks found, by status.");
     let mut block_lines = String::new();
+    let owed = gauge("edgepool_owed_coins", "Owed to miners, in whole coins.");
+    let mut owed_lines = String::new();
+    let reserved = gauge("edgepool_reserved_coins", "Of it what payments under way hold, in whole coins.");
+    let mut reserved_lines = String::new();
+    let payments = gauge("edgepool_payments", "Payments from the wallet, by status.");
+    let mut payment_lines = String::new();
+    let stuck = gauge("edgepool_payment_stuck", "1 when a payment has not come forward for an hour.");
+    let mut stuck_lines = String::new();
     let ready = gauge("edgepool_node_ready", "1 when the node gives templates.");
     let mut ready_lines = String::new();
     for pool in site.pools.iter() {
@@ -90,13 +99,35 @@ pub fn text(site: &Site) -> String {
                 let labels = [("pool", name), ("chain", chain.spec.name.as_str()), ("status", status)];
                 blocks.line(&mut block_lines, &labels, count as f64);
             }
+            let labels = [("pool", name), ("chain", chain.spec.name.as_str())];
+            let reserves: u64 = chain.ledger.accounts().map(|(_, account)| account.reserved).sum();
+            owed.line(&mut owed_lines, &labels, chain.ledger.totals().owed as f64 / COIN as f64);
+            reserved.line(&mut reserved_lines, &labels, reserves as f64 / COIN as f64);
+            if let Some(wallet) = &chain.payments {
+                stuck.line(&mut stuck_lines, &labels, f64::from(u8::from(wallet.status(now).is_stuck())));
+                for status in ["queued", "signed", "sent", "settled", "conflicted", "dropped"] {
+                    let all = chain.ledger.payments().iter();
+                    let count = all.filter(|payment| payment.status.name() == status).count();
+                    let labels = [labels[0], labels[1], ("status", status)];
+                    payments.line(&mut payment_lines, &labels, count as f64);
+                }
+            }
             for node in &chain.nodes {
                 let labels = [("pool", name), ("chain", &chain.spec.name), ("url", node.spec().url.as_str())];
                 ready.line(&mut ready_lines, &labels, f64::from(u8::from(node.ready_template().is_some())));
             }
         }
     }
-    for (family, lines) in [(rejects, reject_lines), (blocks, block_lines), (ready, ready_lines)] {
+    let families = [
+        (rejects, reject_lines),
+        (blocks, block_lines),
+        (owed, owed_lines),
+        (reserved, reserved_lines),
+        (payments, payment_lines),
+        (stuck, stuck_lines),
+        (ready, ready_lines),
+    ];
+    for (family, lines) in families {
         family.head(&mut out);
         out.push_str(&lines);
     }

@@ -7,6 +7,7 @@ pub mod methods;
 pub mod metrics;
 pub mod page;
 pub mod params;
+pub mod payments;
 pub mod table;
 pub mod views;
 

@@ -62,6 +62,15 @@ impl Params {
         }
     }
 
+    /// Takes a parameter that is given by name only: whether to do so; `false` where it is left out.
+    pub fn flag(&mut self, name: &str) -> Result<bool, RpcError> {
+        match self.take(usize::MAX, name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(invalid(&format!("{name} must be true or false"))),
+        }
+    }
+
     /// Refuses what nobody took.
     pub fn finish(self, most: usize) -> Result<(), RpcError> {
         if self.positional.len() > most {
@@ -102,6 +111,9 @@ mod tests {
         assert_eq!(message(params.text(0, "address").unwrap_err()), "address is missing");
         assert_eq!(message(params.optional_count(1, "count").unwrap_err()), "count must be a whole number from 0");
         assert_eq!(message(params.finish(2).unwrap_err()), "there is no parameter typo");
+        let mut params = Params::read(json!({"yes": true, "perhaps": "true"})).unwrap();
+        assert_eq!((params.flag("yes"), params.flag("no")), (Ok(true), Ok(false)));
+        assert_eq!(message(params.flag("perhaps").unwrap_err()), "perhaps must be true or false");
         assert_eq!(
             message(Params::read(json!([1, 2])).unwrap().finish(1).unwrap_err()),
             "at most 1 parameters are expected"

@@ -203,6 +203,7 @@ fn pool_info(pool: &Pool, now: Now) -> Value {
         "blocks_found": chain.ledger.blocks().len(),
         "last_commit_age_s": pool.committed_ms().map(|at| now.mono_ms.saturating_sub(at) / SECOND),
         "troubles": pool.troubles(),
+        "warnings": pool.warnings(now),
         "chains": chains,
     })
 }
@@ -232,6 +233,7 @@ fn chain_info(chain: &Chain, now: Now) -> Value {
         "coin": chain.spec.coin.name,
         "network": chain.spec.network.name,
         "blocks_pending": chain.ledger.open_blocks().count(),
+        "payments": super::payments::wallet(chain, now),
         "nodes": nodes,
     })
 }

@@ -11,6 +11,7 @@ use crate::coin::template::Template;
 
 use super::blocks::Watched;
 use super::ledger::Ledger;
+use super::payments::Payments;
 use super::spec::ChainSpec;
 use super::upstream::Upstream;
 
@@ -27,6 +28,8 @@ pub struct Chain {
     pub ledger: Ledger,
     /// Blocks that are not judged for good.
     pub watched: BTreeMap<Hash32, Watched>,
+    /// The wallet that balances are paid from, where one may be used.
+    pub payments: Option<Payments>,
     /// The node whose templates are used.
     pub chosen: Option<usize>,
     /// The height that was last followed.
@@ -44,7 +47,10 @@ impl Chain {
             .map(|node| Upstream::new(node.clone(), spec.coin, spec.network, rng.next_u64(), now))
             .collect();
         let ledger = Ledger::new(index, spec.terms.clone());
-        Chain { spec, nodes, ledger, watched: BTreeMap::new(), chosen: None, height: 0, behind_since_ms: None }
+        let wallet = spec.payments.clone();
+        let payments = wallet.map(|wallet| Payments::new(wallet, spec.coin, spec.network, rng.next_u64(), now));
+        let (watched, chosen) = (BTreeMap::new(), None);
+        Chain { spec, nodes, ledger, watched, payments, chosen, height: 0, behind_since_ms: None }
     }
 
     /// Chooses the node to follow: of those that are ready and know the highest block, the one the

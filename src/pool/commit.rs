@@ -34,6 +34,8 @@ pub(super) struct Commits {
     shares: Vec<Unacknowledged>,
     /// Blocks to submit once the batch is on disk.
     blocks: Vec<(usize, Hash32)>,
+    /// Chains whose signed payment is to be sent once the batch is on disk, and not before.
+    payments: Vec<usize>,
     /// A block or a changed term must not wait.
     urgent: bool,
     next_entry: u64,
@@ -51,6 +53,7 @@ impl Commits {
             batch: Batch::default(),
             shares: Vec::new(),
             blocks: Vec::new(),
+            payments: Vec::new(),
             // The first commit marks the start of this run.
             urgent: true,
             next_entry,
@@ -78,6 +81,17 @@ impl Commits {
         self.batch.blocks.push((hash, bytes));
         self.blocks.push((chain, hash));
         self.urgent = true;
+    }
+
+    /// Sends the chain's signed payment once it is on disk.
+    pub(super) fn keep_payment(&mut self, chain: usize) {
+        self.payments.push(chain);
+        self.urgent = true;
+    }
+
+    /// The chains whose signed payments are on disk now.
+    pub(super) fn take_payments(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.payments)
     }
 
     /// A kept block is answered for.
@@ -148,6 +162,7 @@ impl Pool {
             log::warn!("{}: the ledger can be written again (it was: {fault})", self.spec.name);
         }
         self.submit_kept_blocks(now);
+        self.send_written_payments(now);
         for share in std::mem::take(&mut self.commits.shares) {
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.accepted += 1;
@@ -158,7 +173,7 @@ impl Pool {
     }
 
     /// The batch is not on disk. Its shares are refused and their credit taken back; its money events
-    /// and blocks stay for the next try. A found block is submitted all the same: it is worth more than
+    /// and blocks stay for the next try, and its payments wait for that. A found block is submitted all the same: it is worth more than
     /// its place in the journal.
     pub fn handle_commit_failed(&mut self, reason: &str, now: Now) {
         log::error!("{}: the ledger cannot be written: {reason}", self.spec.name);

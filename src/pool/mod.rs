@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod miners;
 mod mining;
 pub mod node_state;
+pub mod paying;
+pub mod payments;
 pub mod record;
 pub mod session;
 pub mod spec;
@@ -44,6 +46,7 @@ use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
 use miners::Miners;
+use payments::Payments;
 use record::{Entry, Journal, MinerId, Recovered};
 use session::Session;
 use spec::PoolSpec;
@@ -56,8 +59,13 @@ use workers::{Counts, Rates, Workers};
 pub struct NodeId {
     /// Index of the chain in its pool.
     pub chain: u8,
-    /// Index of the node in its chain.
+    /// Index of the node in its chain, or [`NodeId::WALLET`].
     pub node: u8,
+}
+
+impl NodeId {
+    /// In place of an index: the chain's connection to the wallet that it pays from. It has calls only.
+    pub const WALLET: u8 = u8::MAX;
 }
 
 /// Something for the shell to do.
@@ -198,27 +206,40 @@ impl Pool {
             spec,
         };
         pool.resume_blocks(recovered.blocks, now);
+        pool.resume_payments(now);
         Ok(pool)
     }
 
     /// A node's connection is open.
     pub fn handle_link_connected(&mut self, node: NodeId, link: LinkKind, now: Now) {
+        if node.node == NodeId::WALLET {
+            return self.with_wallet(node, now, |payments| payments.handle_connected(now));
+        }
         self.with_node(node, now, |upstream| upstream.handle_connected(link, now));
     }
 
     /// A node sent something.
     pub fn handle_link_bytes(&mut self, node: NodeId, link: LinkKind, bytes: &[u8], now: Now) {
+        if node.node == NodeId::WALLET {
+            return self.with_wallet(node, now, |payments| payments.handle_bytes(bytes, now));
+        }
         self.with_node(node, now, |upstream| upstream.handle_bytes(link, bytes, now));
     }
 
     /// A node's connection is closed, or could not be opened.
     pub fn handle_link_closed(&mut self, node: NodeId, link: LinkKind, reason: &str, now: Now) {
+        if node.node == NodeId::WALLET {
+            return self.with_wallet(node, now, |payments| payments.handle_closed(reason, now));
+        }
         self.with_node(node, now, |upstream| upstream.handle_closed(link, reason, now));
     }
 
     /// What a node's [`LinkAction::ReadCredentials`] asked for: the value of its Authorization header, or why
     /// there is none.
     pub fn handle_credentials(&mut self, node: NodeId, credentials: Result<Option<String>, String>, now: Now) {
+        if node.node == NodeId::WALLET {
+            return self.with_wallet(node, now, |payments| payments.handle_credentials(credentials, now));
+        }
         self.with_node(node, now, |upstream| upstream.handle_credentials(credentials, now));
     }
 
@@ -231,12 +252,19 @@ impl Pool {
                 }
             }
             self.drain_nodes(chain, now);
+            if let Some(payments) = &mut self.chains[chain].payments
+                && payments.poll_timeout() <= now.mono_ms
+            {
+                payments.handle_timeout(now);
+                self.drain_payments(chain, now);
+            }
         }
         if now.mono_ms >= self.next_tick_ms {
             self.next_tick_ms = now.mono_ms + SECOND;
             self.window.advance(self.clock.pool_ms(now));
             self.refresh_job(now);
             self.tend_sessions(now);
+            self.schedule_payments(now);
             self.run_audit();
         }
     }
@@ -244,7 +272,9 @@ impl Pool {
     /// When [`Pool::handle_timeout`] or a batch is due, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> u64 {
         let nodes = self.chains.iter().flat_map(|chain| &chain.nodes).map(|node| node.poll_timeout());
-        nodes.min().unwrap_or(self.next_tick_ms).min(self.next_tick_ms).min(self.commit_deadline())
+        let wallets = self.chains.iter().filter_map(|chain| chain.payments.as_ref()).map(Payments::poll_timeout);
+        let links = nodes.chain(wallets).min().unwrap_or(self.next_tick_ms);
+        links.min(self.next_tick_ms).min(self.commit_deadline())
     }
 
     /// The next thing for the shell to do.
@@ -351,6 +381,14 @@ impl Pool {
         if let Some(upstream) = self.chains.get_mut(chain).and_then(|chain| chain.nodes.get_mut(id.node as usize)) {
             act(upstream);
             self.drain_nodes(chain, now);
+        }
+    }
+
+    fn with_wallet(&mut self, id: NodeId, now: Now, act: impl FnOnce(&mut Payments)) {
+        let chain = id.chain as usize;
+        if let Some(payments) = self.chains.get_mut(chain).and_then(|chain| chain.payments.as_mut()) {
+            act(payments);
+            self.drain_payments(chain, now);
         }
     }
 

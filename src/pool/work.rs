@@ -40,12 +40,21 @@ impl Pool {
             }
             while let Some(event) = self.chains[chain].nodes[node].poll_event() {
                 match event {
-                    UpstreamEvent::Template => {}
+                    UpstreamEvent::Template => self.tell_wallet(chain, node, now),
                     UpstreamEvent::Block { hash, verdict } => self.handle_verdict(chain, node, hash, verdict, now),
                 }
             }
         }
         self.follow_tip(now);
+    }
+
+    /// A new tip may bring a payment's confirmations.
+    fn tell_wallet(&mut self, chain: usize, node: usize, now: Now) {
+        let tip = self.chains[chain].nodes[node].ready_template().map(|template| template.prev_hash);
+        if let (Some(payments), Some(tip)) = (&mut self.chains[chain].payments, tip) {
+            payments.handle_tip(tip, now);
+            self.drain_payments(chain, now);
+        }
     }
 
     /// Makes a clean job when the chosen node is on another tip than the current job.

@@ -68,6 +68,13 @@ impl Links {
                     nodes.insert((pool, id), node);
                 }
             }
+            for (chain, (spec, secret)) in config.spec.chains.iter().zip(&config.wallet_secrets).enumerate() {
+                if let Some((spec, secret)) = spec.payments.as_ref().zip(secret.as_ref()) {
+                    let id = NodeId { chain: chain as u8, node: NodeId::WALLET };
+                    let node = Node { authority: spec.wallet.authority.clone(), attempt: 0, secret: secret.clone() };
+                    nodes.insert((pool, id), node);
+                }
+            }
         }
         Links { miners: HashMap::new(), open: HashMap::new(), nodes }
     }

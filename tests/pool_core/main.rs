@@ -3,11 +3,13 @@
 
 mod blocks;
 mod cuts;
+mod deaths;
 mod disk;
 mod fraud;
 mod networks;
 mod node;
 mod nodes;
+mod payments;
 mod reorganisations;
 mod rig;
 mod scene;
@@ -15,3 +17,4 @@ mod shares;
 mod storm;
 mod terms;
 mod times;
+mod wallet;

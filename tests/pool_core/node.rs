@@ -216,12 +216,16 @@ pub fn block_hash(block: &str) -> String {
     hex::encode(hash)
 }
 
-fn ok(id: u64, result: &Value) -> Vec<u8> {
+pub fn ok(id: u64, result: &Value) -> Vec<u8> {
     http(200, "OK", &json!({"result": result, "error": null, "id": id}).to_string())
 }
 
 fn error(id: u64, code: i64) -> Vec<u8> {
-    let error = json!({"code": code, "message": format!("node says {code}")});
+    error_in_words(id, code, &format!("node says {code}"))
+}
+
+pub fn error_in_words(id: u64, code: i64, words: &str) -> Vec<u8> {
+    let error = json!({"code": code, "message": words});
     http(500, "Internal Server Error", &json!({"result": null, "error": error, "id": id}).to_string())
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::disk::Disk;
 use crate::node::{FakeNode, Mode, Reply};
 use crate::rig::{Rig, Share};
+use crate::wallet::Wallet;
 
 pub const SECOND: u64 = 1_000;
 pub const HOUR: u64 = 3_600 * SECOND;
@@ -33,6 +34,8 @@ pub enum Effect {
         journal: usize,
     },
     CommitFailed,
+    /// A call to the wallet.
+    Wallet(String),
     /// A line to a rig.
     Line(Value),
 }
@@ -41,12 +44,28 @@ pub struct Scene {
     pub pool: Pool,
     pub now: Now,
     pub nodes: Vec<FakeNode>,
+    pub wallet: Wallet,
     pub rigs: BTreeMap<Key, Rig>,
     pub disk: Disk,
     pub effects: Vec<Effect>,
     /// Turns since the last [`Scene::advance`] began.
     pub turns: u32,
+    /// Commits since the first start.
+    pub commits: u32,
+    /// The process dies at this commit.
+    pub dies: Option<(u32, Death)>,
+    /// The process is dead: nothing is done until it starts again.
+    pub is_dead: bool,
     seed: u64,
+}
+
+/// Where in a commit a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Nothing of it is on disk.
+    Before,
+    /// All of it is, and nobody was told.
+    After,
 }
 
 pub fn spec(nodes: usize) -> PoolSpec {
@@ -103,12 +122,15 @@ impl Scene {
         let nodes = (0..spec.chains[0].nodes.len()).map(|_| FakeNode::new()).collect();
         let (rigs, disk) = (BTreeMap::new(), Disk::default());
         let pool = Pool::new(spec, disk.recover(), &disk, 1, now).unwrap();
-        Scene { pool, now, nodes, rigs, disk, effects: Vec::new(), turns: 0, seed: 1 }
+        let (effects, turns, commits, dies, is_dead) = (Vec::new(), 0, 0, None, false);
+        let wallet = Wallet::default();
+        Scene { pool, now, nodes, wallet, rigs, disk, effects, turns, commits, dies, is_dead, seed: 1 }
     }
 
     /// The process dies, and starts again `pause_ms` later with what is on disk.
     pub fn restart(&mut self, spec: PoolSpec, pause_ms: u64) {
         self.seed += 1;
+        self.is_dead = false;
         self.now = Now { mono_ms: 0, wall_ms: self.now.wall_ms + pause_ms };
         self.pool =
             Pool::new(spec, self.disk.recover(), &self.disk, self.seed, self.now).expect("what was written is read");
@@ -117,21 +139,35 @@ impl Scene {
         for node in &mut self.nodes {
             node.forget_connections();
         }
+        self.wallet.is_open = false;
         self.advance(SECOND);
     }
 
     /// One turn of the loop at the present time.
     pub fn turn(&mut self) {
+        if self.is_dead {
+            return;
+        }
         self.turns += 1;
         if self.pool.poll_timeout() <= self.now.mono_ms {
             self.pool.handle_timeout(self.now);
         }
         self.deliver();
         if self.pool.batch_due(self.now) {
+            self.commits += 1;
+            let dies = |death| self.dies == Some((self.commits, death));
+            self.is_dead = dies(Death::Before);
+            if self.is_dead {
+                return;
+            }
             let batch = self.pool.batch(self.now);
             let committed = Effect::Committed { blocks: batch.blocks.len(), journal: batch.journal.len() };
             match self.disk.write(batch) {
                 Ok(()) => {
+                    self.is_dead = dies(Death::After);
+                    if self.is_dead {
+                        return;
+                    }
                     self.effects.push(committed);
                     self.pool.handle_committed(self.now);
                 }
@@ -156,6 +192,9 @@ impl Scene {
         let mut standing = 0;
         loop {
             self.turn();
+            if self.is_dead {
+                break;
+            }
             let next = self.pool.poll_timeout().max(self.now.mono_ms);
             standing = if next == self.now.mono_ms { standing + 1 } else { 0 };
             assert!(standing < 4, "the pool asks to be called again at once, again and again");
@@ -258,8 +297,32 @@ impl Scene {
                         rig.closed = Some(reason);
                     }
                 }
+                Output::Link { node: WALLET, action } => self.act_on_wallet(action),
                 Output::Link { node, action } => self.act(node.node as usize, action),
             }
+        }
+    }
+
+    fn act_on_wallet(&mut self, action: LinkAction) {
+        match action {
+            LinkAction::ReadCredentials => {
+                self.pool.handle_credentials(WALLET, Ok(Some("Basic dTpw".into())), self.now);
+            }
+            LinkAction::Connect(link) if self.wallet.is_away => {
+                self.wallet.is_open = false;
+                self.pool.handle_link_closed(WALLET, link, "connection refused", self.now);
+            }
+            LinkAction::Connect(link) => {
+                self.wallet.is_open = true;
+                self.pool.handle_link_connected(WALLET, link, self.now);
+            }
+            LinkAction::Close(_) => self.wallet.is_open = false,
+            LinkAction::Send(link, bytes) if self.wallet.is_open => {
+                let answer = self.wallet.receive(&bytes);
+                self.effects.extend(self.wallet.calls.last().cloned().map(Effect::Wallet));
+                self.pool.handle_link_bytes(WALLET, link, &answer, self.now);
+            }
+            LinkAction::Send(..) => {}
         }
     }
 
@@ -297,6 +360,8 @@ impl Scene {
         }
     }
 }
+
+const WALLET: NodeId = NodeId { chain: 0, node: NodeId::WALLET };
 
 fn id(node: usize) -> NodeId {
     NodeId { chain: 0, node: node as u8 }

@@ -3,11 +3,12 @@
 
 use std::fmt::{Display, Write};
 
+use super::payments::fee_from_name;
 use super::{Config, PoolConfig};
 use crate::base::amount::{format_amount, format_percent};
 use crate::base::time::{HOUR, SECOND};
 use crate::coin::address;
-use crate::pool::spec::ChainSpec;
+use crate::pool::spec::{ChainSpec, PaymentsSpec};
 use crate::shell::secrets::{Password, Secret};
 
 /// The summary, a line for each subject.
@@ -38,23 +39,16 @@ fn pool_summary(out: &mut String, pool: &PoolConfig) {
     let difficulties = format!("start {}, min {}, max {}", vardiff.start, vardiff.min, vardiff.max);
     line(out, "  vardiff", format!("{difficulties}, target_share_s {}", vardiff.target_share_ms / SECOND));
     line(out, "  window", format!("window_hours {}, max_miners {}", spec.window_ms / HOUR, spec.max_miners));
-    for (chain, secrets) in spec.chains.iter().zip(&pool.secrets) {
+    for ((chain, secrets), wallet_secret) in spec.chains.iter().zip(&pool.secrets).zip(&pool.wallet_secrets) {
         chain_summary(out, chain, secrets);
+        payments_summary(out, chain.payments.as_ref().zip(wallet_secret.as_ref()));
     }
 }
 
 fn chain_summary(out: &mut String, chain: &ChainSpec, secrets: &[Secret]) {
     line(out, "  chain", format!("{}: {} {}", chain.name, chain.coin.name, chain.network.name));
     for (node, secret) in chain.nodes.iter().zip(secrets) {
-        let login = match secret {
-            Secret::None => "no login".into(),
-            Secret::Cookie(path) => format!("cookie_file {}", path.display()),
-            Secret::Password { user, password: Password::File(path) } => {
-                format!("user {user}, password_file {}", path.display())
-            }
-            Secret::Password { user, password: Password::Inline(_) } => format!("user {user}, password (hidden)"),
-        };
-        line(out, "    node", format!("{}, {login}", node.url));
+        line(out, "    node", format!("{}, {}", node.url, login(secret)));
     }
     let terms = &chain.terms;
     let address = address::encode(&terms.pool_script, chain.coin, chain.network);
@@ -62,6 +56,32 @@ fn chain_summary(out: &mut String, chain: &ChainSpec, secrets: &[Secret]) {
     let (fee, least) = (format_percent(terms.fee_ppm), format_amount(terms.min_payout));
     line(out, "", format!("fee_percent {fee}, min_payout {least}, max_outputs {}", terms.max_outputs));
     line(out, "", format!("coinbase_tag \"{}\"", String::from_utf8_lossy(&chain.coinbase_tag)));
+}
+
+fn payments_summary(out: &mut String, payments: Option<(&PaymentsSpec, &Secret)>) {
+    let Some((spec, secret)) = payments else { return line(out, "  payments", "none: no wallet is used") };
+    line(out, "  payments", format!("wallet {}, {}", spec.wallet.url, login(secret)));
+    let every = match spec.every_ms {
+        Some(every_ms) => format!("every_hours {}", every_ms / HOUR),
+        None => "when asked (no every_hours)".to_string(),
+    };
+    let threshold = format_amount(spec.threshold);
+    let settled = format!("max_outputs {}, confirmations {}", spec.max_outputs, spec.confirmations);
+    line(out, "", format!("{every}, threshold {threshold}, {settled}"));
+    let rate = spec.fee_rate.map_or("of the wallet".to_string(), format_amount);
+    let (from, most) = (fee_from_name(spec.fee_from), format_amount(spec.max_fee));
+    line(out, "", format!("fee_from {from}, fee_rate {rate}, max_fee {most}"));
+}
+
+fn login(secret: &Secret) -> String {
+    match secret {
+        Secret::None => "no login".into(),
+        Secret::Cookie(path) => format!("cookie_file {}", path.display()),
+        Secret::Password { user, password: Password::File(path) } => {
+            format!("user {user}, password_file {}", path.display())
+        }
+        Secret::Password { user, password: Password::Inline(_) } => format!("user {user}, password (hidden)"),
+    }
 }
 
 fn line(out: &mut String, subject: &str, what: impl Display) {

@@ -101,6 +101,18 @@ impl<'a> Object<'a> {
         Object::new(&self.path(key), map, self.mistakes).read(read)
     }
 
+    /// The object under a key that may be absent.
+    pub(super) fn optional_section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Object<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.optional(key, object)? {
+            None => Some(None),
+            Some(map) => Object::new(&self.path(key), map, self.mistakes).read(read).map(Some),
+        }
+    }
+
     /// The objects of the list under a key; it must be there unless `bounds` admit an empty one. All are
     /// read, also after a mistake in one of them.
     pub(super) fn list<T>(

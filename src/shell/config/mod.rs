@@ -4,6 +4,7 @@
 pub mod check;
 mod json;
 mod node;
+mod payments;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use crate::base::time::{HOUR, SECOND};
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{COINS, Coin, Network, coin};
-use crate::pool::spec::{ChainSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use crate::pool::spec::{ChainSpec, NodeSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
@@ -78,6 +79,8 @@ pub struct PoolConfig {
     pub listen: Vec<SocketAddr>,
     /// How to log in at each node: by chain, then by node, as in `spec.chains`.
     pub secrets: Vec<Vec<Secret>>,
+    /// How to log in at each chain's wallet, where it pays from one.
+    pub wallet_secrets: Vec<Option<Secret>>,
 }
 
 /// Everything that is wrong with a configuration, in the order of the reading.
@@ -163,21 +166,23 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let (parent, (listen, stratum), vardiff) = (parent?, stratum?, vardiff?);
     let (window_hours, max_miners) = parent.more;
     let mut chains = vec![parent.spec];
-    let mut secrets = vec![parent.secrets];
+    let (mut secrets, mut wallet_secrets) = (vec![parent.secrets], vec![parent.wallet_secret]);
     for child in children? {
         chains.push(child.spec);
         secrets.push(child.secrets);
+        wallet_secrets.push(child.wallet_secret);
     }
     let window_ms = window_hours * HOUR;
     let name = chains[0].name.clone();
     let spec = PoolSpec { name, chains, stratum, vardiff, window_ms, max_miners, commit_ms };
-    Some(PoolConfig { spec, listen, secrets })
+    Some(PoolConfig { spec, listen, secrets, wallet_secrets })
 }
 
 /// A chain as it was read, with what only some chains have.
 struct Chain<T> {
     spec: ChainSpec,
     secrets: Vec<Secret>,
+    wallet_secret: Option<Secret>,
     more: T,
 }
 
@@ -231,10 +236,14 @@ fn chain<T>(
         };
         Some((terms, tag?, more?))
     });
-    let (nodes, secrets) = nodes?.into_iter().unzip();
+    let payments = object.optional_section("payments", |object| payments::payments(object, coin, network));
+    let nodes: Vec<(NodeSpec, Secret)> = nodes?;
     let (terms, coinbase_tag, more) = payout?;
-    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments: None };
-    Some(Chain { spec, secrets, more })
+    let first = nodes.first()?.clone();
+    let (payments, wallet_secret) = payments?.map(|read| read.complete(first, terms.min_payout)).unzip();
+    let (nodes, secrets) = nodes.into_iter().unzip();
+    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments };
+    Some(Chain { spec, secrets, wallet_secret, more })
 }
 
 fn vardiff(object: &mut Object<'_>) -> Option<VardiffSpec> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::spec::{FeeFrom, PaymentsSpec};
 use crate::shell::secrets::Password;
 use serde_json::json;
 
@@ -190,6 +191,72 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
         json!("x".repeat(34)),
         &["pools[0].payout.coinbase_tag: is 34 bytes long; shorten it to 33"],
     );
+}
+
+#[test]
+fn payments_are_read_with_their_defaults_or_not_at_all() {
+    let payments = |object: Value| read_value(&with(sample(), "/pools/0/payments", object)).unwrap();
+    let none = read_value(&sample()).unwrap();
+    assert_eq!((&none.pools[0].spec.chains[0].payments, &none.pools[0].wallet_secrets[0]), (&None, &None));
+    assert!(check::summary(&none).contains("none: no wallet is used"));
+
+    let config = payments(json!({}));
+    let (pool, chain) = (&config.pools[0], &config.pools[0].spec.chains[0]);
+    let default = PaymentsSpec {
+        wallet: chain.nodes[0].clone(),
+        every_ms: None,
+        threshold: 100_000,
+        max_outputs: 100,
+        confirmations: 6,
+        fee_from: FeeFrom::Pool,
+        fee_rate: None,
+        max_fee: 1_000_000,
+    };
+    assert_eq!(chain.payments, Some(default));
+    assert_eq!(pool.wallet_secrets[0].as_ref(), Some(&pool.secrets[0][0]));
+    let summary = check::summary(&config);
+    for part in [
+        "wallet http://127.0.0.1:9332, cookie_file /var/lib/litecoin/.cookie",
+        "when asked (no every_hours), threshold 0.00100000, max_outputs 100, confirmations 6",
+        "fee_from pool, fee_rate of the wallet, max_fee 0.01000000",
+    ] {
+        assert!(summary.contains(part), "{part} is not in\n{summary}");
+    }
+    assert!(summary.lines().count() < 24, "{summary}");
+
+    let config = payments(json!({
+        "wallet": { "url": "http://10.0.0.1/wallet/pool", "user": "u", "password": "hunter2" }, "every_hours": 12,
+        "threshold": "0.5", "max_outputs": 7, "confirmations": 30, "fee_from": "receivers", "fee_rate": "0.0002",
+        "max_fee": "0.001",
+    }));
+    let (pool, chain) = (&config.pools[0], &config.pools[0].spec.chains[0]);
+    let spec = chain.payments.as_ref().unwrap();
+    assert_eq!((&*spec.wallet.authority, &*spec.wallet.path), ("10.0.0.1:9332", "/wallet/pool"));
+    assert_eq!((spec.every_ms, spec.threshold, spec.max_outputs), (Some(12 * HOUR), 50_000_000, 7));
+    assert_eq!((spec.confirmations, spec.fee_from), (30, FeeFrom::Receivers));
+    assert_eq!((spec.fee_rate, spec.max_fee), (Some(20_000), 100_000));
+    let login = Secret::Password { user: "u".into(), password: Password::Inline("hunter2".into()) };
+    assert_eq!(pool.wallet_secrets[0], Some(login));
+    assert!(!check::summary(&config).contains("hunter2"));
+}
+
+#[test]
+fn mistakes_in_payments_are_told() {
+    let wrong = |object: Value, expected: &str| {
+        case("/pools/0/payments", object, &[&format!("pools[0].payments{expected}")]);
+    };
+    wrong(json!(true), ": must be an object in braces, not true or false");
+    wrong(json!({"treshold": "1"}), ".treshold: unknown key; did you mean \"threshold\"?");
+    wrong(json!({"every_hours": 0}), ".every_hours: must be a whole number from 1 to 8760, not 0");
+    wrong(json!({"threshold": 1}), ".threshold: must be a decimal string; write \"1\" in quotes");
+    wrong(json!({"max_outputs": 1001}), ".max_outputs: must be a whole number from 1 to 1000, not 1001");
+    wrong(json!({"max_fee": "0"}), ".max_fee: must be above 0; leave it out for the default");
+    wrong(json!({"fee_rate": "0"}), ".fee_rate: must be above 0; leave it out for the default");
+    wrong(
+        json!({"fee_from": "reciever"}),
+        ".fee_from: \"reciever\" is not a bearer of fees; did you mean \"receivers\"?",
+    );
+    wrong(json!({"wallet": {}}), ".wallet.url: is missing; add it");
 }
 
 #[test]

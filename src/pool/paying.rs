@@ -1,0 +1,267 @@
+//! What the pool does about payments from a wallet: whom they may pay, when one is queued, and that each is in the
+//! journal, on disk, before it is sent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::base::display_hash;
+use crate::base::limits::QUEUED_PAYMENTS;
+use crate::base::time::Now;
+use crate::coin::address;
+
+use super::ledger::Payment;
+use super::payments::{Bounds, Candidate, PaymentEvent, Payments, Plan, Transfer};
+use super::record::{Entry, MinerId, PaymentJudged, PaymentQueued, PaymentSigned, PaymentStatus};
+use super::{NodeId, Output, Pool};
+
+/// Why no payment is queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentError {
+    /// No wallet may be used.
+    NotConfigured(String),
+    /// Nobody can be paid now; the plan says why.
+    Nobody(Plan),
+    /// So many payments wait already.
+    TooMany(usize),
+}
+
+impl fmt::Display for PaymentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PaymentError::NotConfigured(chain) => write!(
+                f,
+                "chain {chain} has no wallet to pay from: add \"payments\": {{}} beside its \"payout\" in the \
+                 configuration, and restart"
+            ),
+            PaymentError::Nobody(plan) if plan.left_out.is_empty() => f.write_str("nobody is owed anything"),
+            PaymentError::Nobody(_) => f.write_str("nobody can be paid now: see dry_run"),
+            PaymentError::TooMany(count) => write!(f, "{count} payments wait already: see getpayments"),
+        }
+    }
+}
+
+impl std::error::Error for PaymentError {}
+
+impl Pool {
+    /// Queues a payment to those who are `wanted`, or to everybody who is owed the threshold; gives its number. A
+    /// miner who is named is paid however little it is, above dust.
+    pub fn queue_payment(&mut self, chain: usize, wanted: Vec<MinerId>, now: Now) -> Result<u64, PaymentError> {
+        let plan = self.plan_payment(chain, &wanted)?;
+        if plan.outputs.is_empty() {
+            return Err(PaymentError::Nobody(plan));
+        }
+        let waiting = self.chains[chain].ledger.payments().iter().filter(|payment| !payment.status.is_final()).count();
+        if waiting >= QUEUED_PAYMENTS {
+            return Err(PaymentError::TooMany(waiting));
+        }
+        let threshold = self.threshold(chain, &wanted);
+        let payment = self.record_queued(chain, wanted, threshold, false, now);
+        self.drain_payments(chain, now);
+        Ok(payment)
+    }
+
+    /// What a payment would pay now, were there enough in the wallet, and who is left out and why.
+    pub fn plan_payment(&self, chain: usize, wanted: &[MinerId]) -> Result<Plan, PaymentError> {
+        if self.chains[chain].payments.is_none() {
+            return Err(PaymentError::NotConfigured(self.chains[chain].spec.name.clone()));
+        }
+        Ok(self.plan(chain, wanted, self.threshold(chain, wanted), u64::MAX))
+    }
+
+    /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
+    pub fn warnings(&self, now: Now) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for chain in &self.chains {
+            let status = chain.payments.as_ref().map(|payments| payments.status(now));
+            if let Some(status) = status.filter(|status| status.is_stuck()) {
+                let trouble = status.trouble.unwrap_or_default();
+                warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
+            }
+        }
+        warnings
+    }
+
+    /// Carries on with the payments of the journal that have not come to their end.
+    pub(super) fn resume_payments(&mut self, now: Now) {
+        for chain in 0..self.chains.len() {
+            if self.chains[chain].payments.is_some() {
+                self.drain_payments(chain, now);
+            } else if let Some(payment) = unfinished(self.chains[chain].ledger.payments()) {
+                let number = payment.queued.payment;
+                log::error!("{}: payment {number} is not at its end, and payments are not configured", self.spec.name);
+            }
+        }
+    }
+
+    /// Queues the payments that are due.
+    pub(super) fn schedule_payments(&mut self, now: Now) {
+        for chain in 0..self.chains.len() {
+            let is_time = |payments: &mut Payments| payments.is_time_to_schedule(now);
+            if self.chains[chain].payments.as_mut().is_some_and(is_time) {
+                self.schedule_payment(chain, now);
+            }
+        }
+    }
+
+    /// Passes on what the wallet is asked, acts on what it said, and begins the next payment when one is at its end.
+    pub(super) fn drain_payments(&mut self, chain: usize, now: Now) {
+        while let Some(payments) = &mut self.chains[chain].payments {
+            if let Some(action) = payments.poll_action() {
+                let node = NodeId { chain: chain as u8, node: NodeId::WALLET };
+                self.outputs.push_back(Output::Link { node, action });
+            } else if let Some((payment, event)) = payments.poll_event() {
+                self.handle_payment_event(chain, payment, event, now);
+            } else if !self.begin_payment(chain, now) {
+                break;
+            }
+        }
+    }
+
+    /// The batch is on disk: what was signed in it is sent.
+    pub(super) fn send_written_payments(&mut self, now: Now) {
+        for chain in self.commits.take_payments() {
+            if let Some(payments) = &mut self.chains[chain].payments {
+                payments.handle_written(now);
+            }
+            self.drain_payments(chain, now);
+        }
+    }
+
+    fn threshold(&self, chain: usize, wanted: &[MinerId]) -> u64 {
+        let payments = self.chains[chain].payments.as_ref().filter(|_| wanted.is_empty());
+        payments.map_or(0, |payments| payments.spec().threshold)
+    }
+
+    fn schedule_payment(&mut self, chain: usize, now: Now) {
+        let Some(spec) = self.chains[chain].payments.as_ref().map(Payments::spec) else { return };
+        let past = self.chains[chain].ledger.payments();
+        // One that filled its transaction left others out: they follow.
+        let is_full = |payment: &&Payment| {
+            let outputs = payment.signed.as_ref().map_or(0, |signed| signed.outputs.len());
+            outputs >= spec.max_outputs && matches!(payment.status, PaymentStatus::Settled { .. })
+        };
+        let last = past.iter().rev().find(|payment| payment.queued.is_scheduled);
+        let (wanted, threshold, is_scheduled) = if let Some(full) = past.last().filter(is_full) {
+            (full.queued.wanted.clone(), full.queued.threshold, full.queued.is_scheduled)
+        } else if let Some(every_ms) = spec.every_ms
+            && last.is_none_or(|last| self.clock.pool_ms(now) >= last.queued.at.pool_ms.saturating_add(every_ms))
+        {
+            (Vec::new(), spec.threshold, true)
+        } else {
+            return;
+        };
+        if !self.plan(chain, &wanted, threshold, u64::MAX).outputs.is_empty() {
+            self.record_queued(chain, wanted, threshold, is_scheduled, now);
+            self.drain_payments(chain, now);
+        }
+    }
+
+    fn record_queued(
+        &mut self,
+        chain: usize,
+        wanted: Vec<MinerId>,
+        threshold: u64,
+        is_scheduled: bool,
+        now: Now,
+    ) -> u64 {
+        let payment = self.chains[chain].ledger.payments().len() as u64 + 1;
+        let at = self.clock.stamp(now);
+        log::warn!("{}: payment {payment} is queued", self.spec.chains[chain].name);
+        let queued = PaymentQueued { chain: chain as u8, payment, at, wanted, threshold, is_scheduled };
+        self.record(chain, Entry::PaymentQueued(queued)).expect("its number is the next");
+        payment
+    }
+
+    /// Gives the wallet the first payment that is not at its end; `false` when there is none, or one under way.
+    fn begin_payment(&mut self, chain: usize, now: Now) -> bool {
+        let chain = &mut self.chains[chain];
+        let Some(payments) = chain.payments.as_mut().filter(|payments| payments.is_idle()) else { return false };
+        let Some(payment) = unfinished(chain.ledger.payments()) else { return false };
+        let number = payment.queued.payment;
+        match &payment.signed {
+            None => payments.build(number, now),
+            Some(signed) => {
+                let is_sent = payment.status == PaymentStatus::Sent;
+                payments.watch(number, signed.txid, signed.bytes.clone(), signed.inputs.clone(), is_sent, now);
+            }
+        }
+        true
+    }
+
+    fn handle_payment_event(&mut self, chain: usize, payment: u64, event: PaymentEvent, now: Now) {
+        match event {
+            PaymentEvent::PlanWanted { funds } => {
+                let asked =
+                    usize::try_from(payment - 1).ok().and_then(|at| self.chains[chain].ledger.payments().get(at));
+                let Some(PaymentQueued { wanted, threshold, .. }) = asked.map(|payment| payment.queued.clone()) else {
+                    return;
+                };
+                let plan = self.plan(chain, &wanted, threshold, funds);
+                if let Some(payments) = &mut self.chains[chain].payments {
+                    payments.handle_plan(plan, now);
+                }
+            }
+            PaymentEvent::Signed(transfer) => self.handle_signed(chain, payment, transfer, now),
+            PaymentEvent::Judged(status) => {
+                let name = &self.spec.chains[chain].name;
+                log::warn!("{name}: payment {payment} is {}", status.name());
+                let is_freed = matches!(status, PaymentStatus::Conflicted(_));
+                let judged = PaymentJudged { chain: chain as u8, payment, at: self.clock.stamp(now), status };
+                self.record(chain, Entry::PaymentJudged(judged)).expect("the payment is not at its end");
+                if is_freed {
+                    self.make_job(false, now);
+                }
+            }
+        }
+    }
+
+    fn handle_signed(&mut self, chain: usize, payment: u64, transfer: Transfer, now: Now) {
+        let payables = self.chains[chain].ledger.payables();
+        let is_due = |miner: &MinerId, amount: u64| payables.get(miner).is_some_and(|payable| amount <= *payable);
+        let outcome = if transfer.outputs.iter().all(|output| is_due(&output.miner, output.amount)) {
+            let (txid, count) = (display_hash(&transfer.txid), transfer.outputs.len());
+            let Transfer { txid: id, bytes, inputs, outputs, fee } = transfer;
+            let at = self.clock.stamp(now);
+            let signed = PaymentSigned { chain: chain as u8, payment, at, txid: id, bytes, inputs, outputs, fee };
+            let recorded = self.record(chain, Entry::PaymentSigned(Box::new(signed)));
+            recorded.map(|()| (txid, count)).map_err(|error| error.to_string())
+        } else {
+            Err("a balance has changed while the payment was built".to_string())
+        };
+        match outcome {
+            Ok((txid, count)) => {
+                log::warn!("{}: payment {payment} pays {count} miners: {txid}", self.spec.chains[chain].name);
+                self.commits.keep_payment(chain);
+                // What the payment holds is not for the next coinbase.
+                self.make_job(false, now);
+            }
+            Err(reason) => {
+                if let Some(payments) = &mut self.chains[chain].payments {
+                    payments.handle_refused(&reason, now);
+                }
+            }
+        }
+    }
+
+    fn plan(&self, chain: usize, wanted: &[MinerId], threshold: u64, funds: u64) -> Plan {
+        let chain = &self.chains[chain];
+        let payables: BTreeMap<MinerId, u64> = chain.ledger.payables();
+        let accounts = chain.ledger.accounts();
+        let candidates = accounts.filter(|(miner, _)| wanted.is_empty() || wanted.contains(miner));
+        let candidates = candidates.filter_map(|(miner, account)| {
+            // Every account belongs to a registered miner: recovery refuses a ledger where one does not.
+            let script = self.miners.script(miner)?.clone();
+            let address = address::encode(&script, chain.spec.coin, chain.spec.network);
+            let payable = payables.get(&miner).copied().unwrap_or(0);
+            let owed = u64::try_from(account.balance).ok().filter(|owed| *owed > 0)?;
+            Some(Candidate { miner, script, address, owed, reserved: account.reserved, payable })
+        });
+        let max_outputs = chain.payments.as_ref().map_or(0, |payments| payments.spec().max_outputs);
+        let bounds = Bounds { threshold, dust: chain.spec.coin.dust, max_outputs, funds };
+        Plan::choose(candidates.collect(), &bounds)
+    }
+}
+
+fn unfinished(payments: &[Payment]) -> Option<&Payment> {
+    payments.iter().find(|payment| !payment.status.is_final())
+}
