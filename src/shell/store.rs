@@ -43,7 +43,7 @@ use error::means_full;
 pub use draft::Draft;
 pub use error::{Space, StoreError};
 pub use journal::Head;
-pub use place::{Aside, Place};
+pub use place::{Aside, Place, holds_ledger};
 pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
@@ -67,6 +67,8 @@ pub struct Headroom {
     pub used_bytes: u64,
     /// Bytes that the map can hold, from `ledger.map_mib`.
     pub map_bytes: u64,
+    /// Bytes of a page, the least that is written.
+    pub page_bytes: u64,
 }
 
 impl Store {
@@ -159,7 +161,11 @@ impl Store {
             for database in &open.all {
                 used_bytes += database.stat(&txn)?.non_free_page_size();
             }
-            Ok(Headroom { used_bytes: used_bytes as u64, map_bytes: open.env.info().map_size as u64 })
+            Ok(Headroom {
+                used_bytes: used_bytes as u64,
+                map_bytes: open.env.info().map_size as u64,
+                page_bytes: main.page_size.into(),
+            })
         })
     }
 
@@ -188,7 +194,7 @@ impl Store {
         let txn = open.env.read_txn()?;
         let database = &open.pools[pool];
         let end = database.head(&open.meta, &txn)?;
-        database.journal.visit(&txn, from, end, |visited| each(visited.seq, visited.entry))
+        database.journal.visit(&txn, from, end, |head, entry| each(head.seq, entry))
     }
 
     /// Runs `work` on the open environment. Once LMDB failed to write its head page it refuses all work
