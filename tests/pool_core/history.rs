@@ -1,7 +1,7 @@
 //! What a person sees of the money: histories, and proofs from which every split is redone by hand.
 
-use edgepool::face::{Journals, LedgerSize, Site, methods};
-use edgepool::pool::record::{BlockFound, BlockJudged, BlockStatus, Entry, Journal, Part, Payout, Recovered, Stamp};
+use edgepool::face::{LedgerSize, Site, methods};
+use edgepool::pool::record::{BlockFound, BlockJudged, BlockStatus, Entry, Part, Payout, Recovered, Stamp};
 use edgepool::pool::record::{PaymentJudged, PaymentOutput, PaymentQueued, PaymentSigned, PaymentStatus};
 use edgepool::pool::{Pool, split};
 use serde_json::{Value, json};
@@ -10,20 +10,6 @@ use crate::disk::Disk;
 use crate::node::block_hash;
 use crate::rig::Want;
 use crate::scene::{SECOND, Scene, TODAY, address, spec};
-
-impl Journals for Disk {
-    fn of(&self, _pool: usize) -> Box<dyn Journal + '_> {
-        Box::new(Borrowed(self))
-    }
-}
-
-struct Borrowed<'d>(&'d Disk);
-
-impl Journal for Borrowed<'_> {
-    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> std::ops::ControlFlow<()>) -> Result<(), String> {
-        self.0.visit(from, each)
-    }
-}
 
 fn try_ask(pool: &mut Pool, disk: &Disk, method: &str, params: Value) -> Result<Value, (i64, String)> {
     let now = edgepool::base::time::Now { mono_ms: 0, wall_ms: TODAY };
