@@ -35,6 +35,7 @@ use std::rc::Rc;
 use heed::MdbError;
 
 use crate::base::limits;
+use crate::face::Journals;
 use crate::pool::record::{Batch, Entry, Journal, Recovered};
 use environment::Environment;
 use error::means_full;
@@ -42,7 +43,7 @@ use error::means_full;
 pub use draft::Draft;
 pub use error::{Space, StoreError};
 pub use journal::Head;
-pub use place::{Aside, Place};
+pub use place::{Aside, Place, holds_ledger};
 pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
@@ -66,6 +67,8 @@ pub struct Headroom {
     pub used_bytes: u64,
     /// Bytes that the map can hold, from `ledger.map_mib`.
     pub map_bytes: u64,
+    /// Bytes of a page, the least that is written.
+    pub page_bytes: u64,
 }
 
 impl Store {
@@ -158,7 +161,11 @@ impl Store {
             for database in &open.all {
                 used_bytes += database.stat(&txn)?.non_free_page_size();
             }
-            Ok(Headroom { used_bytes: used_bytes as u64, map_bytes: open.env.info().map_size as u64 })
+            Ok(Headroom {
+                used_bytes: used_bytes as u64,
+                map_bytes: open.env.info().map_size as u64,
+                page_bytes: main.page_size.into(),
+            })
         })
     }
 
@@ -187,7 +194,7 @@ impl Store {
         let txn = open.env.read_txn()?;
         let database = &open.pools[pool];
         let end = database.head(&open.meta, &txn)?;
-        database.journal.visit(&txn, from, end, |visited| each(visited.seq, visited.entry))
+        database.journal.visit(&txn, from, end, |head, entry| each(head.seq, entry))
     }
 
     /// Runs `work` on the open environment. Once LMDB failed to write its head page it refuses all work
@@ -224,6 +231,12 @@ impl Store {
 fn map_bytes(map_mib: usize) -> usize {
     // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
     map_mib.clamp(1, limits::MAP_MIB_MAX) << 20
+}
+
+impl Journals for Store {
+    fn of(&self, pool: usize) -> Box<dyn Journal + '_> {
+        Box::new(self.journal(pool))
+    }
 }
 
 /// A pool's journal in a [`Store`].

@@ -1,11 +1,11 @@
 //! A ledger in the making: nobody sees it before it is whole, and then it takes its place at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::journal::Head;
-use super::place::{Aside, Place};
-use super::snapshot::Snapshot;
+use super::place::{self, Aside, Place};
+use super::snapshot::{self, Snapshot};
 use super::{StoreError, map_bytes};
 use crate::pool::record::Batch;
 
@@ -43,5 +43,16 @@ impl<'p> Draft<'p> {
         drop(self.environment);
         Snapshot::open(&self.making)?.check()?;
         self.place.install(aside)
+    }
+}
+
+impl Place {
+    /// Makes a compact copy of the ledger in the directory `from` the ledger, whatever its format is. The one that
+    /// was there stays beside it; answers where.
+    pub fn install_copy(&self, from: &Path) -> Result<Option<PathBuf>, StoreError> {
+        let env = environment::open_for_reading(from)?;
+        snapshot::copy(&env, &self.making()?.join(place::DATA))?;
+        drop(env);
+        self.install(Some(Aside::Replaced))
     }
 }

@@ -22,7 +22,7 @@ use super::error::io_error;
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// LMDB's names.
-const DATA: &str = "data.mdb";
+pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
 const MAKING: &str = "making";
 
@@ -57,7 +57,7 @@ pub(super) fn directory(data_dir: &Path) -> PathBuf {
 }
 
 /// Whether `directory` holds a ledger, whatever state it is in.
-pub(super) fn holds_ledger(directory: &Path) -> bool {
+pub fn holds_ledger(directory: &Path) -> bool {
     directory.join(DATA).exists()
 }
 
@@ -82,7 +82,7 @@ impl Place {
     }
 
     /// The newest ledger that was put aside because it was damaged or replaced.
-    pub(super) fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
+    pub fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
         let newest = [Aside::Damaged, Aside::Replaced].map(|why| Ok((self.asides(why)?.last().copied(), why)));
         let newest = newest.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
         let kept = newest.into_iter().find_map(|(number, why)| Some(self.aside(why, number?)));
@@ -114,8 +114,8 @@ impl Place {
             }
             _ => None,
         };
-        self.forget_readers()?;
-        fs::rename(making.join(DATA), &data).map_err(io_error("making", &data))?;
+        forget_readers(&self.directory)?;
+        rename(&making.join(DATA), &data)?;
         self.sync()?;
         self.clear_making()?;
         Ok(kept)
@@ -126,9 +126,8 @@ impl Place {
         let kept = self.new_aside(why)?;
         // The empty directory forbids a new ledger already; so it has to be there first.
         sync(&self.data_dir)?;
-        let data = self.directory.join(DATA);
-        fs::rename(&data, kept.join(DATA)).map_err(io_error("moving", &data))?;
-        self.forget_readers()?;
+        rename(&self.directory.join(DATA), &kept.join(DATA))?;
+        forget_readers(&self.directory)?;
         sync(&kept)?;
         self.sync()?;
         Ok(kept)
@@ -158,7 +157,7 @@ impl Place {
             }
             kept = self.data_dir.join(format!("{name}-{number}"));
         }
-        fs::rename(&unfinished, &kept).map_err(io_error("making", &kept))?;
+        rename(&unfinished, &kept)?;
         sync(&self.data_dir)
     }
 
@@ -170,15 +169,6 @@ impl Place {
 
     fn clear_making(&self) -> Result<(), StoreError> {
         remove(&self.directory.join(MAKING))
-    }
-
-    /// LMDB's table of readers belongs to one file; it is made anew for another.
-    fn forget_readers(&self) -> Result<(), StoreError> {
-        let readers = self.directory.join(READERS);
-        match fs::remove_file(&readers) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", &readers)(error)),
-            _ => Ok(()),
-        }
     }
 
     fn aside(&self, why: Aside, number: u32) -> PathBuf {
@@ -215,6 +205,20 @@ pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error("syncing", path))
 }
 
+/// LMDB's table of readers belongs to one file; it is made anew for another.
+pub(super) fn forget_readers(directory: &Path) -> Result<(), StoreError> {
+    let readers = directory.join(READERS);
+    match fs::remove_file(&readers) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", &readers)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file or directory another name, in the place of a file that has it.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(io_error("making", to))
+}
+
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
     loop {
@@ -231,7 +235,8 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-fn remove(directory: &Path) -> Result<(), StoreError> {
+/// Removes a directory with all that is in it, where there is one.
+pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", directory)(error)),
         _ => Ok(()),
