@@ -138,6 +138,8 @@ impl Store {
     /// returns. After an error nothing of them is there, and the same batches may be tried again.
     pub fn commit(&self, batches: &[(usize, &Batch)]) -> Result<(), StoreError> {
         let written = self.with(|open| {
+            // A tool that was killed while it read would keep pages from being used again.
+            open.env.clear_stale_readers()?;
             let mut txn = open.env.write_txn()?;
             for (pool, batch) in batches {
                 open.pools[*pool].write(&open.meta, &mut txn, batch)?;

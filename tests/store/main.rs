@@ -2,8 +2,10 @@
 
 #![cfg(feature = "shell")]
 
+mod care;
 mod commits;
 mod crash;
 mod damage;
 mod migration;
+mod readers;
 mod scene;
