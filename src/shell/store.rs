@@ -19,6 +19,7 @@ mod draft;
 mod environment;
 mod error;
 mod journal;
+mod pages;
 mod place;
 mod recent;
 mod records;
@@ -88,7 +89,7 @@ impl Store {
             pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
             place,
         };
-        let opened = match store.with(|_| Ok(())) {
+        let opened = match store.place.check().and_then(|()| store.with(|_| Ok(()))) {
             Err(StoreError::Schema { found: schema1::VERSION, .. }) => {
                 schema1::convert(&store.place, map_mib).and_then(|()| store.with(|_| Ok(())))
             }

@@ -8,4 +8,5 @@ mod crash;
 mod damage;
 mod migration;
 mod readers;
+mod rot;
 mod scene;
