@@ -125,6 +125,11 @@ impl Pool {
         (!self.commits.batch.journal.is_empty()).then(fault)
     }
 
+    /// Number of the last event of the journal, on disk or about to be; 0 while there is none.
+    pub fn journal_seq(&self) -> u64 {
+        self.commits.next_entry - 1
+    }
+
     pub(super) fn commit_deadline(&self) -> u64 {
         let commits = &self.commits;
         let due = if commits.urgent {

@@ -36,6 +36,7 @@ use std::rc::Rc;
 use heed::MdbError;
 
 use crate::base::limits;
+use crate::face::Journals;
 use crate::pool::record::{Batch, Entry, Journal, Recovered};
 use environment::Environment;
 use error::means_full;
@@ -233,6 +234,12 @@ impl Store {
 fn map_bytes(map_mib: usize) -> usize {
     // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
     map_mib.clamp(1, limits::MAP_MIB_MAX) << 20
+}
+
+impl Journals for Store {
+    fn of(&self, pool: usize) -> Box<dyn Journal + '_> {
+        Box::new(self.journal(pool))
+    }
 }
 
 /// A pool's journal in a [`Store`].

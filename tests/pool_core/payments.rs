@@ -310,6 +310,7 @@ fn a_short_wallet_pays_fewer_and_a_locked_one_waits() {
 fn rpc(scene: &mut Scene, method: &str, params: Value) -> Result<Value, (i64, String)> {
     let mut site = Site {
         pools: std::slice::from_mut(&mut scene.pool),
+        journals: &scene.disk,
         now: scene.now,
         started_ms: 0,
         ledger: LedgerSize::default(),
