@@ -1,7 +1,7 @@
 //! What a person sees of the money: histories, and proofs from which every split is redone by hand.
 
 use edgepool::face::{LedgerSize, Site, methods};
-use edgepool::pool::record::{BlockFound, BlockJudged, BlockStatus, Entry, Part, Payout, Recovered, Stamp};
+use edgepool::pool::record::{BlockFound, BlockJudged, BlockStatus, Entry, Payout, Recovered, Stamp};
 use edgepool::pool::record::{PaymentJudged, PaymentOutput, PaymentQueued, PaymentSigned, PaymentStatus};
 use edgepool::pool::{Pool, split};
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ fn large(miners: u32) -> (Pool, Disk) {
         pool_script: vec![1],
         pool_amount: split.pool_amount,
         outputs: payouts,
-        parts: split.parts.iter().copied().collect::<Vec<Part>>(),
+        parts: split.parts.clone(),
         rebuilt: false,
     };
     let judged = |status, is_final| Entry::BlockJudged(BlockJudged { chain: 0, hash: [5; 32], at, status, is_final });

@@ -11,7 +11,7 @@ use super::{Command, Usage, Values};
 use crate::pool::spec::NodeSpec;
 use crate::shell::bench::ledger::Options;
 use crate::shell::config::DEFAULT_PATH;
-use crate::shell::ledger::{Task, Which};
+use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
 
 /// Where a running pool's status port is when the command line doesn't say.
@@ -44,6 +44,14 @@ impl Entry {
             "ledger backup" => Command::Ledger { which: which(), task: Task::Backup { to: self.needed(operands)? } },
             "ledger restore" => {
                 Command::Ledger { which: which(), task: Task::Restore { from: self.needed(operands)? } }
+            }
+            "ledger verify" => {
+                let options = verify::Options {
+                    pool: values.get(POOL.name).map(|name| name.to_string_lossy().into_owned()),
+                    node: values.contains_key(NODE.name),
+                    url: values.contains_key(LIVE_URL.name).then(|| url(values)).transpose()?,
+                };
+                Command::Ledger { which: which(), task: Task::Verify(options) }
             }
             "bench ledger" => Command::BenchLedger(Options {
                 data_dir: path(&BENCH_DIR),

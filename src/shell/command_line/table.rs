@@ -40,6 +40,11 @@ pub(super) const TOKEN_FILE: Flag =
     Flag { name: "token-file", value: "FILE", about: "the admin token, for methods that change anything" };
 pub(super) const LEDGER_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "the directory that holds ledger/ (default: the configuration's)" };
+pub(super) const POOL: Flag = Flag { name: "pool", value: "NAME", about: "only this pool (default: all)" };
+pub(super) const NODE: Flag =
+    Flag { name: "node", value: "", about: "compare with the chain, by the configuration's nodes" };
+pub(super) const LIVE_URL: Flag =
+    Flag { name: "url", value: "URL", about: "the running pool's RPC port (default: the configuration's, if it runs)" };
 pub(super) const BENCH_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "measure on this directory's disk (default: the system's temp)" };
 pub(super) const COMMITS: Flag =
@@ -116,6 +121,15 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[CONFIG, LEDGER_DIR],
         about: "put a backup or an export in place of the ledger, damaged or not",
         more: "Stop the pool first. The ledger that was there is kept beside it as ledger.replaced-N.",
+    },
+    Entry {
+        name: "ledger verify",
+        operands: "",
+        flags: &[CONFIG, LEDGER_DIR, POOL, NODE, LIVE_URL],
+        about: "check the ledger against itself, the running pool and the chain",
+        more: "Replays the journal, sums everything up anew and redoes every split by the payout rule; compares with\n\
+               the pool if it runs and, with --node, every coinbase and settled payment with the chain. Exits with 1\n\
+               and every difference when something is off.",
     },
     Entry {
         name: "bench ledger",

@@ -2,9 +2,11 @@
 //! daemon; those that write refuse while one holds the ledger. None of them decides about money.
 
 pub mod backup;
+mod chain_reader;
 pub mod export;
 pub mod import;
 mod lines;
+pub mod verify;
 
 use std::fmt;
 use std::io;
@@ -13,6 +15,9 @@ use std::path::{Path, PathBuf};
 use super::config::{self, Config, ConfigErrors};
 use super::store::StoreError;
 use crate::base::limits;
+
+/// Faults that are printed.
+const MOST_FAULTS: usize = 100;
 
 /// What to do with a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub enum Task {
         /// The directory or the file.
         from: PathBuf,
     },
+    /// Check it against itself, the running pool and the chain.
+    Verify(verify::Options),
 }
 
 /// Which ledger.
@@ -59,6 +66,8 @@ pub enum TaskError {
     Io(String, io::Error),
     /// Something is in the way, or not as it should be: what, and what to do.
     Refused(String),
+    /// The ledger is not true: every difference with its place.
+    Faults(Vec<String>),
 }
 
 impl TaskError {
@@ -76,8 +85,16 @@ impl fmt::Display for TaskError {
             TaskError::Store(error) => error.fmt(f),
             TaskError::Io(doing, error) => write!(f, "{doing}: {error}"),
             TaskError::Refused(what) => f.write_str(what),
+            TaskError::Faults(lines) => write_faults(f, lines),
         }
     }
+}
+
+/// Every fault to the hundredth: what comes after follows from those, as a rule.
+fn write_faults(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
+    let shown = lines.len().min(MOST_FAULTS);
+    write!(f, "the ledger is not true, in {} points:\n{}", lines.len(), lines[..shown].join("\n"))?;
+    if lines.len() > shown { write!(f, "\n… and {} more", lines.len() - shown) } else { Ok(()) }
 }
 
 impl std::error::Error for TaskError {}
@@ -114,5 +131,6 @@ pub fn run(which: &Which, task: &Task) -> Result<String, TaskError> {
         Task::Import { from } => import::run(&data_dir, map_mib, from),
         Task::Backup { to } => backup::run(&data_dir, to),
         Task::Restore { from } => backup::restore(&data_dir, map_mib, from),
+        Task::Verify(options) => verify::run(which, options),
     }
 }
