@@ -19,6 +19,7 @@ mod draft;
 mod environment;
 mod error;
 mod journal;
+mod pages;
 mod place;
 mod recent;
 mod records;
@@ -89,7 +90,7 @@ impl Store {
             pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
             place,
         };
-        let opened = match store.with(|_| Ok(())) {
+        let opened = match store.place.check().and_then(|()| store.with(|_| Ok(()))) {
             Err(StoreError::Schema { found: schema1::VERSION, .. }) => {
                 schema1::convert(&store.place, map_mib).and_then(|()| store.with(|_| Ok(())))
             }
@@ -139,6 +140,8 @@ impl Store {
     /// returns. After an error nothing of them is there, and the same batches may be tried again.
     pub fn commit(&self, batches: &[(usize, &Batch)]) -> Result<(), StoreError> {
         let written = self.with(|open| {
+            // A tool that was killed while it read would keep pages from being used again.
+            open.env.clear_stale_readers()?;
             let mut txn = open.env.write_txn()?;
             for (pool, batch) in batches {
                 open.pools[*pool].write(&open.meta, &mut txn, batch)?;

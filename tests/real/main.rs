@@ -17,5 +17,6 @@ mod crash;
 mod harness;
 mod mistakes;
 mod outages;
+mod payments;
 mod reorganisations;
 mod status;

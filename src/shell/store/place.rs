@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::StoreError;
 use super::error::io_error;
+use super::{StoreError, pages};
 
 /// How often, and how long apart, a lock that another process holds is tried again.
 const LOCK_TRIES: u32 = 20;
@@ -24,6 +24,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// LMDB's names.
 pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
+const LOCK: &str = "edgepool.lock";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -79,6 +80,11 @@ impl Place {
     /// Whether a ledger is there.
     pub fn holds_ledger(&self) -> bool {
         holds_ledger(&self.directory)
+    }
+
+    /// Whether the file hangs together; none does.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.holds_ledger() { pages::check(&self.directory.join(DATA)) } else { Ok(()) }
     }
 
     /// The newest ledger that was put aside because it was damaged or replaced.
@@ -243,9 +249,20 @@ pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// As [`Place::check`], unless somebody holds the lock of the directory: a file that is written to can't be looked at
+/// page by page.
+pub(super) fn check_unless_in_use(directory: &Path) -> Result<(), StoreError> {
+    let lock = File::open(directory.join(LOCK));
+    match lock.as_ref().map(File::try_lock) {
+        Ok(Err(TryLockError::WouldBlock)) => Ok(()),
+        // Where there is no lock nobody ever wrote; it may be a backup on a disk that can't be written.
+        _ => pages::check(&directory.join(DATA)),
+    }
+}
+
 /// Takes the exclusive lock of the directory, which ends with the process however that ends.
 fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("edgepool.lock");
+    let path = directory.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -31,6 +31,7 @@ impl Snapshot {
         if !place::holds_ledger(directory) {
             return Err(StoreError::Missing(directory.into()));
         }
+        place::check_unless_in_use(directory)?;
         let env = environment::open_for_reading(directory)?;
         let opened =
             env.open_databases_and_commit(env.read_txn()?, |opener, txn| Opening::find(opener, txn, directory))?;
