@@ -38,6 +38,11 @@ fn every_command_explains_itself() {
         &["demo", "--help"],
         &["status", "--help"],
         &["call", "--help"],
+        &["ledger", "--help"],
+        &["help", "ledger"],
+        &["ledger", "export", "--help"],
+        &["help", "ledger", "restore"],
+        &["bench", "ledger", "--help"],
     ] {
         let output = edgepool(arguments);
         assert_eq!(output.status.code(), Some(DONE), "{arguments:?}");
@@ -54,6 +59,10 @@ fn wrong_usage_exits_with_2_and_says_what_was_meant() {
         (&["run", "--confg", "x"], "--config"),
         (&["demo", "--seconds", "soon"], "seconds"),
         (&["call"], "METHOD"),
+        (&["ledger"], "export, import, backup, restore"),
+        (&["ledger", "exprot"], "export"),
+        (&["ledger", "import"], "FILE"),
+        (&["ledger", "export", "--config", "/nowhere/x.json"], "/nowhere/x.json"),
     ] {
         let output = edgepool(arguments);
         assert_eq!(output.status.code(), Some(WRONG), "{arguments:?}");

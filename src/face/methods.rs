@@ -4,18 +4,23 @@ use serde_json::{Value, json};
 
 use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
 use crate::coin::address;
+use crate::coin::script::Script;
 use crate::pool::paying::PaymentError;
 use crate::pool::record::Term;
+use crate::pool::spec::ChainSpec;
 use crate::wire::jsonrpc::{METHOD_NOT_FOUND, NOT_AUTHORISED, RpcError};
 
 use super::params::{Params, invalid};
-use super::{Site, payments, views};
+use super::proof::{self, BlockName};
+use super::{Site, balances, blocks, history, miners, payments, views};
 
 /// No such address or block.
 pub const NOT_FOUND: i64 = -8;
 /// The change is in force but could not be written.
 pub const NOT_DURABLE: i64 = -20;
 
+/// The ledger's file can't be read.
+pub const INTERNAL: i64 = -32603;
 /// Nothing can be paid now.
 pub const NO_PAYMENT: i64 = -4;
 
@@ -23,6 +28,10 @@ pub const NO_PAYMENT: i64 = -4;
 const DEFAULT_BLOCKS: usize = 20;
 /// Blocks or payments that they answer at most.
 const MOST_BLOCKS: usize = 1_000;
+/// Lines that a list of miners or payouts has at most: all answers fit what may wait for a client.
+const MOST_LINES: usize = 5_000;
+/// Payouts that `getpayouthistory` answers unless told.
+const DEFAULT_PAYOUTS: usize = 100;
 
 /// One method.
 pub struct Method {
@@ -60,8 +69,34 @@ pub static METHODS: &[Method] = &[
         get_miner_stats,
         "One miner with its workers and payouts, or all miners."
     ),
-    method!("getblocks", "[count]", false, get_blocks, "Found blocks, newest first, with status, effort and outputs."),
-    method!("getbalances", "", false, get_balances, "What is owed to whom, and the conservation check with its terms."),
+    method!(
+        "getblocks",
+        "[count] [skip]",
+        false,
+        get_blocks,
+        "Found blocks, newest first, with status, effort and outputs."
+    ),
+    method!(
+        "getbalances",
+        "[count] [skip]",
+        false,
+        get_balances,
+        "What is owed to whom, and the conservation check with its terms."
+    ),
+    method!(
+        "getpayouthistory",
+        "[address] [count] [skip]",
+        false,
+        get_payout_history,
+        "Every payment, by coinbase or wallet, newest first."
+    ),
+    method!(
+        "getpayoutproof",
+        "height|hash [count] [skip]",
+        false,
+        get_payout_proof,
+        "Everything that a found block's split was made of, to redo it by hand."
+    ),
     method!(
         "validateaddress",
         "address",
@@ -125,24 +160,51 @@ fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcErro
     let text = params.optional_text(0, "address")?;
     params.finish(1)?;
     let pool = &site.pools[pool];
-    let Some(text) = text else { return Ok(views::all_miners(pool, site.now)) };
-    let spec = &pool.chains()[chain].spec;
-    let address =
-        address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
-    views::miner(pool, &address.script, site.now).ok_or_else(|| error(NOT_FOUND, format!("{text} has not mined here")))
+    let Some(text) = text else { return Ok(miners::all_miners(pool, site.now)) };
+    let script = script(&pool.chains()[chain].spec, &text)?;
+    miners::miner(pool, &script, site.now).ok_or_else(|| stranger(&text))
 }
 
 fn get_blocks(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let (pool, chain) = select(site, &mut params)?;
-    let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS).min(MOST_BLOCKS);
-    params.finish(1)?;
-    Ok(views::blocks(&site.pools[pool], chain, count))
+    let page = params.page(0, DEFAULT_BLOCKS, MOST_BLOCKS)?;
+    params.finish(2)?;
+    Ok(blocks::blocks(&site.pools[pool], chain, page))
 }
 
 fn get_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let (pool, chain) = select(site, &mut params)?;
-    params.finish(0)?;
-    Ok(views::balances(&site.pools[pool], chain))
+    let page = params.page(0, MOST_LINES, MOST_LINES)?;
+    params.finish(2)?;
+    Ok(balances::balances(&site.pools[pool], chain, page))
+}
+
+fn get_payout_history(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.optional_text(0, "address")?;
+    let page = params.page(1, DEFAULT_PAYOUTS, MOST_LINES)?;
+    params.finish(3)?;
+    let pool = &site.pools[pool];
+    let miner = match text {
+        None => None,
+        Some(text) => {
+            let script = script(&pool.chains()[chain].spec, &text)?;
+            Some(pool.miners().find(&script).ok_or_else(|| stranger(&text))?)
+        }
+    };
+    Ok(history::payouts(pool, chain, miner, page))
+}
+
+fn get_payout_proof(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool_index, chain) = select(site, &mut params)?;
+    let text = params.text(0, "height_or_hash")?;
+    let page = params.page(1, MOST_LINES, MOST_LINES)?;
+    params.finish(3)?;
+    let name = BlockName::parse(&text).ok_or_else(|| invalid("height_or_hash is neither a height nor a block hash"))?;
+    let pool = &site.pools[pool_index];
+    let block = name.find(pool, chain).ok_or_else(|| error(NOT_FOUND, format!("no block {text} was found here")))?;
+    let found = proof::recorded(block, &*site.journals.of(pool_index)).map_err(|what| error(INTERNAL, what))?;
+    Ok(proof::proof(pool, chain, block, &found, page))
 }
 
 fn validate_address(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -193,11 +255,9 @@ fn set_pool_address(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let (pool, chain) = select(site, &mut params)?;
     let text = params.text(0, "address")?;
     params.finish(1)?;
-    let spec = &site.pools[pool].chains()[chain].spec;
-    let address =
-        address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
-    set_term(site, pool, chain, Term::PoolScript(address.script.as_bytes().to_vec()));
-    Ok(json!({ "pool_address": site.pools[pool].chains()[chain].spec.address_text(&address.script) }))
+    let script = script(&site.pools[pool].chains()[chain].spec, &text)?;
+    set_term(site, pool, chain, Term::PoolScript(script.as_bytes().to_vec()));
+    Ok(json!({ "pool_address": site.pools[pool].chains()[chain].spec.address_text(&script) }))
 }
 
 fn set_min_payout(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -217,11 +277,8 @@ fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     while let Some(text) = params.optional_text(addresses, "address")? {
         addresses += 1;
         let pool = &site.pools[pool];
-        let spec = &pool.chains()[chain].spec;
-        let address =
-            address::parse(&text, spec.coin, spec.network).map_err(|reason| invalid(&format!("address: {reason}")))?;
-        let miner = pool.miners().find(&address.script);
-        let miner = miner.ok_or_else(|| error(NOT_FOUND, format!("{text} has not mined here")))?;
+        let script = script(&pool.chains()[chain].spec, &text)?;
+        let miner = pool.miners().find(&script).ok_or_else(|| stranger(&text))?;
         if !wanted.contains(&miner) {
             wanted.push(miner);
         }
@@ -304,6 +361,16 @@ fn select(site: &Site, params: &mut Params) -> Result<(usize, usize), RpcError> 
             .ok_or_else(|| invalid(&format!("pool {} has no chain {name}", site.pools[pool].spec().name)))?,
     };
     Ok((pool, chain))
+}
+
+/// The output script of an address that a caller gave.
+fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
+    let address = address::parse(text, spec.coin, spec.network);
+    address.map(|address| address.script).map_err(|reason| invalid(&format!("address: {reason}")))
+}
+
+fn stranger(address: &str) -> RpcError {
+    error(NOT_FOUND, format!("{address} has not mined here"))
 }
 
 fn named(params: &mut Params, name: &str) -> Result<Option<String>, RpcError> {

@@ -94,7 +94,7 @@ pub fn text(site: &Site) -> String {
             rejects.line(&mut reject_lines, &[("pool", name), ("reason", reason)], *count as f64);
         }
         for chain in pool.chains() {
-            for status in ["submitted", "accepted", "rejected", "orphaned"] {
+            for status in ["submitted", "accepted", "confirmed", "rejected", "orphaned"] {
                 let count = chain.ledger.blocks().iter().filter(|block| block.status.name() == status).count();
                 let labels = [("pool", name), ("chain", chain.spec.name.as_str()), ("status", status)];
                 blocks.line(&mut block_lines, &labels, count as f64);

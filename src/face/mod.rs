@@ -2,17 +2,23 @@
 //! metrics for Prometheus, a status page and tables for a terminal. Views over the pools' state; opens no
 //! socket and reads no file.
 
+pub mod balances;
+pub mod blocks;
+pub mod history;
 pub mod http;
 pub mod methods;
 pub mod metrics;
+pub mod miners;
 pub mod page;
 pub mod params;
 pub mod payments;
+pub mod proof;
 pub mod table;
 pub mod views;
 
 use crate::base::time::Now;
 use crate::pool::Pool;
+use crate::pool::record::Journal;
 
 /// How full the ledger's file is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,10 +29,18 @@ pub struct LedgerSize {
     pub map_bytes: u64,
 }
 
+/// The pools' journals, for what is not kept in memory.
+pub trait Journals {
+    /// The journal of the pool at this place of [`Site::pools`].
+    fn of(&self, pool: usize) -> Box<dyn Journal + '_>;
+}
+
 /// The running daemon as a request sees it.
 pub struct Site<'a> {
     /// Every pool.
     pub pools: &'a mut [Pool],
+    /// Their journals.
+    pub journals: &'a dyn Journals,
     /// The time of this turn.
     pub now: Now,
     /// When the daemon started, monotonic milliseconds.

@@ -71,6 +71,14 @@ impl Params {
         }
     }
 
+    /// As [`Params::take`], a count at `index` and how many to skip after it. `usual` are given where no count is,
+    /// `most` at most.
+    pub fn page(&mut self, index: usize, usual: usize, most: usize) -> Result<Page, RpcError> {
+        let count = self.optional_count(index, "count")?.unwrap_or(usual).min(most);
+        let skip = self.optional_count(index + 1, "skip")?.unwrap_or(0);
+        Ok(Page { count, skip })
+    }
+
     /// Refuses what nobody took.
     pub fn finish(self, most: usize) -> Result<(), RpcError> {
         if self.positional.len() > most {
@@ -80,6 +88,22 @@ impl Params {
             Some(name) => Err(invalid(&format!("there is no parameter {name}"))),
             None => Ok(()),
         }
+    }
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Items at most.
+    pub count: usize,
+    /// Items of the list before them.
+    pub skip: usize,
+}
+
+impl Page {
+    /// Its items.
+    pub fn of<I: Iterator>(self, list: I) -> impl Iterator<Item = I::Item> {
+        list.skip(self.skip).take(self.count)
     }
 }
 

@@ -105,8 +105,10 @@ pub fn rigs(workers: &[Value]) -> String {
 pub fn block_list(blocks: &Value, count: usize) -> String {
     let mut rows = Vec::new();
     for block in array(blocks).iter().take(count) {
+        let depth = block["confirmations"].as_u64().filter(|_| block["status"] == "accepted");
+        let depth = depth.map_or(String::new(), |depth| format!(" ({depth} deep)"));
         rows.push(vec![
-            format!("block {} {}", text(&block["height"]), text(&block["status"])),
+            format!("block {} {}{depth}", text(&block["height"]), text(&block["status"])),
             text(&block["value"]),
             format!("effort {:.0} %", block["effort_percent"].as_f64().unwrap_or(0.0)),
         ]);

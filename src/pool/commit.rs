@@ -89,11 +89,6 @@ impl Commits {
         self.urgent = true;
     }
 
-    /// The chains whose signed payments are on disk now.
-    pub(super) fn take_payments(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.payments)
-    }
-
     /// A kept block is answered for.
     pub(super) fn settle_block(&mut self, hash: Hash32) {
         // One that was never written need not be any more, and must not keep the rest from the disk.
@@ -125,6 +120,11 @@ impl Pool {
         (!self.commits.batch.journal.is_empty()).then(fault)
     }
 
+    /// Number of the last event of the journal, on disk or about to be; 0 while there is none.
+    pub fn journal_seq(&self) -> u64 {
+        self.commits.next_entry - 1
+    }
+
     pub(super) fn commit_deadline(&self) -> u64 {
         let commits = &self.commits;
         let due = if commits.urgent {
@@ -153,6 +153,8 @@ impl Pool {
     /// The batch is on disk: its shares are acknowledged and its blocks submitted.
     pub fn handle_committed(&mut self, now: Now) {
         let commits = &mut self.commits;
+        // Taken before anything else is done: one that is signed from here on waits for the next commit.
+        let payments = std::mem::take(&mut commits.payments);
         commits.batch = Batch::default();
         commits.urgent = false;
         commits.last_ms = now.mono_ms;
@@ -162,7 +164,7 @@ impl Pool {
             log::warn!("{}: the ledger can be written again (it was: {fault})", self.spec.name);
         }
         self.submit_kept_blocks(now);
-        self.send_written_payments(now);
+        self.send_written_payments(payments, now);
         for share in std::mem::take(&mut self.commits.shares) {
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.accepted += 1;

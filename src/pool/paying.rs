@@ -117,9 +117,9 @@ impl Pool {
         }
     }
 
-    /// The batch is on disk: what was signed in it is sent.
-    pub(super) fn send_written_payments(&mut self, now: Now) {
-        for chain in self.commits.take_payments() {
+    /// The batch is on disk: what was signed in it, on these chains, is sent.
+    pub(super) fn send_written_payments(&mut self, chains: Vec<usize>, now: Now) {
+        for chain in chains {
             if let Some(payments) = &mut self.chains[chain].payments {
                 payments.handle_written(now);
             }
@@ -134,26 +134,35 @@ impl Pool {
 
     fn schedule_payment(&mut self, chain: usize, now: Now) {
         let Some(spec) = self.chains[chain].payments.as_ref().map(Payments::spec) else { return };
-        let past = self.chains[chain].ledger.payments();
-        // One that filled its transaction left others out: they follow.
-        let is_full = |payment: &&Payment| {
-            let outputs = payment.signed.as_ref().map_or(0, |signed| signed.outputs.len());
-            outputs >= spec.max_outputs && matches!(payment.status, PaymentStatus::Settled { .. })
-        };
-        let last = past.iter().rev().find(|payment| payment.queued.is_scheduled);
-        let (wanted, threshold, is_scheduled) = if let Some(full) = past.last().filter(is_full) {
-            (full.queued.wanted.clone(), full.queued.threshold, full.queued.is_scheduled)
-        } else if let Some(every_ms) = spec.every_ms
-            && last.is_none_or(|last| self.clock.pool_ms(now) >= last.queued.at.pool_ms.saturating_add(every_ms))
-        {
-            (Vec::new(), spec.threshold, true)
-        } else {
-            return;
-        };
-        if !self.plan(chain, &wanted, threshold, u64::MAX).outputs.is_empty() {
-            self.record_queued(chain, wanted, threshold, is_scheduled, now);
+        let (Some(every_ms), threshold) = (spec.every_ms, spec.threshold) else { return };
+        let scheduled = |payment: &&Payment| payment.queued.is_scheduled;
+        let last = self.chains[chain].ledger.payments().iter().rev().find(scheduled);
+        let is_due = last.is_none_or(|last| self.clock.pool_ms(now) >= last.queued.at.pool_ms.saturating_add(every_ms));
+        if is_due && !self.plan(chain, &[], threshold, u64::MAX).outputs.is_empty() {
+            self.record_queued(chain, Vec::new(), threshold, true, now);
             self.drain_payments(chain, now);
         }
+    }
+
+    /// Queues another payment after a settled one that had no room for everybody who was meant.
+    fn follow_up(&mut self, chain: usize, payment: u64, now: Now) {
+        let Some(most) = self.chains[chain].payments.as_ref().map(|payments| payments.spec().max_outputs) else {
+            return;
+        };
+        let Some(Payment { queued, signed: Some(signed), .. }) = self.payment(chain, payment) else { return };
+        let paid = |miner: &MinerId| signed.outputs.iter().any(|output| output.miner == *miner);
+        let left: Vec<MinerId> = queued.wanted.iter().copied().filter(|miner| !paid(miner)).collect();
+        if signed.outputs.len() < most || (left.is_empty() && !queued.wanted.is_empty()) {
+            return;
+        }
+        let (threshold, is_scheduled) = (queued.threshold, queued.is_scheduled);
+        if !self.plan(chain, &left, threshold, u64::MAX).outputs.is_empty() {
+            self.record_queued(chain, left, threshold, is_scheduled, now);
+        }
+    }
+
+    fn payment(&self, chain: usize, payment: u64) -> Option<&Payment> {
+        self.chains[chain].ledger.payments().get(usize::try_from(payment.checked_sub(1)?).ok()?)
     }
 
     fn record_queued(
@@ -191,12 +200,8 @@ impl Pool {
     fn handle_payment_event(&mut self, chain: usize, payment: u64, event: PaymentEvent, now: Now) {
         match event {
             PaymentEvent::PlanWanted { funds } => {
-                let asked =
-                    usize::try_from(payment - 1).ok().and_then(|at| self.chains[chain].ledger.payments().get(at));
-                let Some(PaymentQueued { wanted, threshold, .. }) = asked.map(|payment| payment.queued.clone()) else {
-                    return;
-                };
-                let plan = self.plan(chain, &wanted, threshold, funds);
+                let Some(payment) = self.payment(chain, payment) else { return };
+                let plan = self.plan(chain, &payment.queued.wanted, payment.queued.threshold, funds);
                 if let Some(payments) = &mut self.chains[chain].payments {
                     payments.handle_plan(plan, now);
                 }
@@ -206,10 +211,14 @@ impl Pool {
                 let name = &self.spec.chains[chain].name;
                 log::warn!("{name}: payment {payment} is {}", status.name());
                 let is_freed = matches!(status, PaymentStatus::Conflicted(_));
+                let is_settled = matches!(status, PaymentStatus::Settled { .. });
                 let judged = PaymentJudged { chain: chain as u8, payment, at: self.clock.stamp(now), status };
                 self.record(chain, Entry::PaymentJudged(judged)).expect("the payment is not at its end");
                 if is_freed {
                     self.make_job(false, now);
+                }
+                if is_settled {
+                    self.follow_up(chain, payment, now);
                 }
             }
         }

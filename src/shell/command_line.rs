@@ -1,22 +1,20 @@
 //! The command line: words in, one [`Command`] out. It runs nothing and prints nothing.
 
+mod build;
+mod table;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 use lexopt::Arg;
 use serde_json::Value;
 
-use super::config::DEFAULT_PATH;
 use super::nearest::nearest;
-use super::url::http_url;
+use super::{bench, ledger};
 use crate::pool::spec::NodeSpec;
-
-/// Where a running pool's status port is when the command line doesn't say.
-const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// Its port when the URL has none, as for any web server.
-const HTTP_PORT: u16 = 80;
+use table::{COMMANDS, Entry};
 
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +52,15 @@ pub enum Command {
         /// The token that admits to what changes anything.
         token_file: Option<PathBuf>,
     },
+    /// Look after the ledger's file.
+    Ledger {
+        /// Which one.
+        which: ledger::Which,
+        /// How.
+        task: ledger::Task,
+    },
+    /// Measure what the ledger asks of a disk.
+    BenchLedger(bench::ledger::Options),
     /// Print this text, which is what was asked for.
     Print(String),
 }
@@ -70,79 +77,14 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An option that takes a value.
-struct Flag {
-    name: &'static str,
-    value: &'static str,
-    about: &'static str,
-}
-
-const CONFIG: Flag =
-    Flag { name: "config", value: "FILE", about: "the configuration (default /etc/edgepool/edgepool.json)" };
-const SECONDS: Flag = Flag { name: "seconds", value: "N", about: "end after so many seconds (default: at Ctrl-C)" };
-const DATA_DIR: Flag =
-    Flag { name: "data-dir", value: "DIR", about: "keep the ledger here (default: removed at the end)" };
-const URL: Flag = Flag { name: "url", value: "URL", about: "the pool's RPC port (default http://127.0.0.1:8080)" };
-const TOKEN_FILE: Flag =
-    Flag { name: "token-file", value: "FILE", about: "the admin token, for methods that change anything" };
-
 /// Options that every command has.
 const GENERAL: [&str; 2] = ["--help", "--version"];
-
-/// A command as the help shows it and as the words are checked against.
-struct Entry {
-    name: &'static str,
-    /// What follows beside the options.
-    operands: &'static str,
-    flags: &'static [Flag],
-    about: &'static str,
-    more: &'static str,
-}
-
-const COMMANDS: &[Entry] = &[
-    Entry {
-        name: "run",
-        operands: "",
-        flags: &[CONFIG],
-        about: "run the pool",
-        more: "Logs to standard error; RUST_LOG sets how much. Ends at SIGTERM or Ctrl-C.",
-    },
-    Entry {
-        name: "check",
-        operands: "",
-        flags: &[CONFIG],
-        about: "check the configuration and show what would run",
-        more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0.",
-    },
-    Entry {
-        name: "demo",
-        operands: "",
-        flags: &[SECONDS, DATA_DIR],
-        about: "run the whole pool with a chain and miners of its own",
-        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.",
-    },
-    Entry {
-        name: "status",
-        operands: "",
-        flags: &[URL],
-        about: "show a running pool as a table",
-        more: "Asks the pool's RPC port, which needs no token.",
-    },
-    Entry {
-        name: "call",
-        operands: "METHOD [PARAMS...]",
-        flags: &[URL, TOKEN_FILE],
-        about: "make one JSON-RPC call to a running pool",
-        more: "A parameter that is JSON is sent as that, anything else as a string. A single object holds the\n\
-               parameters by name: edgepool call getinfo '{\"pool\": \"ltc\"}'. \"call help\" lists the methods.",
-    },
-];
 
 /// Reads the words that follow the program's name.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage> {
     let mut parser = lexopt::Parser::from_args(words);
     let name = match parser.next().map_err(broken)? {
-        None => return Err(Usage(format!("no command; choose from {}, or see edgepool --help", names()))),
+        None => return Err(none_given("", &first_words())),
         Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Print(help())),
         Some(Arg::Short('V') | Arg::Long("version")) => return Ok(Command::Print(version())),
         Some(Arg::Value(word)) => word.to_string_lossy().into_owned(),
@@ -150,12 +92,35 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
         Some(Arg::Long(option)) => return Err(unknown("option", &format!("--{option}"), "", GENERAL)),
     };
     if name == "help" {
-        return match parser.next().map_err(broken)? {
-            Some(Arg::Value(topic)) => Ok(Command::Print(find(&topic.to_string_lossy())?.help())),
-            _ => Ok(Command::Print(help())),
-        };
+        return explain(parser).map(Command::Print);
     }
-    find(&name)?.parse(parser)
+    if group(&name).is_empty() {
+        return find(&name)?.parse(parser);
+    }
+    match parser.next().map_err(broken)? {
+        None => Err(none_given(&format!(" {name}"), &group(&name))),
+        Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Print(group_help(&name))),
+        Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Print(version())),
+        Some(Arg::Value(word)) => find_in(&name, &word.to_string_lossy())?.parse(parser),
+        Some(Arg::Short(letter)) => Err(unknown("option", &format!("-{letter}"), &format!(" {name}"), GENERAL)),
+        Some(Arg::Long(option)) => Err(unknown("option", &format!("--{option}"), &format!(" {name}"), GENERAL)),
+    }
+}
+
+/// What `edgepool help`, and the words after it, print.
+fn explain(mut parser: lexopt::Parser) -> Result<String, Usage> {
+    let mut word = || match parser.next() {
+        Ok(Some(Arg::Value(word))) => Some(word.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    let Some(name) = word() else { return Ok(help()) };
+    if group(&name).is_empty() {
+        return Ok(find(&name)?.help());
+    }
+    match word() {
+        Some(second) => Ok(find_in(&name, &second)?.help()),
+        None => Ok(group_help(&name)),
+    }
 }
 
 /// What `edgepool --version` prints.
@@ -173,13 +138,39 @@ pub fn help() -> String {
             Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration."
 }
 
-fn names() -> String {
-    COMMANDS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
+fn group_help(name: &str) -> String {
+    let entries = COMMANDS.iter().filter(|entry| entry.group() == Some(name));
+    let lines = entries.map(|entry| format!("  edgepool {}\n      {}\n", entry.usage(), entry.about));
+    format!("Commands:\n{}\n  --help after any of them tells more.", lines.collect::<String>())
+}
+
+/// First words of all commands, each once.
+fn first_words() -> Vec<&'static str> {
+    let mut words: Vec<&str> = COMMANDS.iter().map(|entry| entry.group().unwrap_or(entry.name)).collect();
+    words.dedup();
+    words
+}
+
+/// Second words of the commands that begin with `name`.
+fn group(name: &str) -> Vec<&'static str> {
+    let inside = COMMANDS.iter().filter(|entry| entry.group() == Some(name));
+    inside.map(|entry| &entry.name[name.len() + 1..]).collect()
 }
 
 fn find(name: &str) -> Result<&'static Entry, Usage> {
-    let names = COMMANDS.iter().map(|entry| entry.name).chain(["help"]);
+    let names = first_words().into_iter().chain(["help"]);
     COMMANDS.iter().find(|entry| entry.name == name).ok_or_else(|| unknown("command", name, "", names))
+}
+
+fn find_in(first: &str, second: &str) -> Result<&'static Entry, Usage> {
+    let name = format!("{first} {second}");
+    let of = format!(" {first}");
+    COMMANDS.iter().find(|entry| entry.name == name).ok_or_else(|| unknown("command", second, &of, group(first)))
+}
+
+fn none_given(after: &str, choice: &[&str]) -> Usage {
+    let what = if after.is_empty() { String::new() } else { format!(" after{after}") };
+    Usage(format!("no command{what}; choose from {}, or see edgepool{after} --help", choice.join(", ")))
 }
 
 fn unknown<'a>(what: &str, word: &str, of: &str, known: impl IntoIterator<Item = &'a str>) -> Usage {
@@ -198,19 +189,24 @@ fn broken(error: lexopt::Error) -> Usage {
 type Values = BTreeMap<&'static str, OsString>;
 
 impl Entry {
+    /// The first of two words.
+    fn group(&self) -> Option<&'static str> {
+        self.name.split_once(' ').map(|(group, _)| group)
+    }
+
     fn usage(&self) -> String {
         let mut text = self.name.to_string();
         if !self.operands.is_empty() {
             text = format!("{text} {}", self.operands);
         }
-        self.flags.iter().fold(text, |text, flag| format!("{text} [--{} {}]", flag.name, flag.value))
+        self.flags.iter().fold(text, |text, flag| format!("{text} [{flag}]"))
     }
 
     fn help(&self) -> String {
         let mut text = format!("edgepool {}\n\n{}.\n\n", self.usage(), capital(self.about));
         for flag in self.flags {
-            let option = format!("--{} {}", flag.name, flag.value);
-            writeln!(text, "  {option:<18} {}", flag.about).expect("a String takes everything");
+            let option = flag.to_string();
+            writeln!(text, "  {option:<20} {}", flag.about).expect("a String takes everything");
         }
         text + "\n" + self.more
     }
@@ -221,7 +217,7 @@ impl Entry {
         loop {
             // A negative number is a parameter, though it begins like an option.
             let negative =
-                |word: &std::ffi::OsStr| matches!(word.as_encoded_bytes(), [b'-', digit, ..] if digit.is_ascii_digit());
+                |word: &OsStr| matches!(word.as_encoded_bytes(), [b'-', digit, ..] if digit.is_ascii_digit());
             if let Some(number) = parser.try_raw_args().and_then(|mut raw| raw.next_if(negative)) {
                 operands.push(number);
                 continue;
@@ -234,6 +230,9 @@ impl Entry {
                 Some(Arg::Short(letter)) => return Err(self.unknown_option(&format!("-{letter}"))),
                 Some(Arg::Long(name)) => match self.flags.iter().find(|flag| flag.name == name) {
                     None => return Err(self.unknown_option(&format!("--{name}"))),
+                    Some(flag) if flag.value.is_empty() => {
+                        values.insert(flag.name, OsString::new());
+                    }
                     Some(flag) => {
                         let needs = || Usage(format!("--{} needs a value: edgepool {}", flag.name, self.usage()));
                         values.insert(flag.name, parser.value().map_err(|_| needs())?);
@@ -242,34 +241,20 @@ impl Entry {
             }
         }
         if let Some(word) = operands.first().filter(|_| self.operands.is_empty()) {
-            let word = word.to_string_lossy();
-            return Err(Usage(format!("unexpected \"{word}\"; the usage is edgepool {}", self.usage())));
+            return Err(self.unexpected(word));
         }
         self.build(&values, operands)
+    }
+
+    fn unexpected(&self, word: &OsStr) -> Usage {
+        let word = word.to_string_lossy();
+        Usage(format!("unexpected \"{word}\"; the usage is edgepool {}", self.usage()))
     }
 
     fn unknown_option(&self, option: &str) -> Usage {
         let known: Vec<String> = self.flags.iter().map(|flag| format!("--{}", flag.name)).collect();
         let known = known.iter().map(String::as_str).chain(GENERAL);
         unknown("option", option, &format!(" {}", self.name), known)
-    }
-
-    fn build(&self, values: &Values, operands: Vec<OsString>) -> Result<Command, Usage> {
-        let path = |flag: &Flag| values.get(flag.name).map(PathBuf::from);
-        let config = || path(&CONFIG).unwrap_or_else(|| DEFAULT_PATH.into());
-        Ok(match self.name {
-            "run" => Command::Run { config: config() },
-            "check" => Command::Check { config: config() },
-            "demo" => Command::Demo { seconds: seconds(values)?, data_dir: path(&DATA_DIR) },
-            "status" => Command::Status { url: url(values)? },
-            "call" => {
-                let mut words = operands.into_iter().map(|word| word.to_string_lossy().into_owned());
-                let missing = || Usage(format!("no method; the usage is edgepool {}", self.usage()));
-                let method = words.next().ok_or_else(missing)?;
-                Command::Call { method, params: params(words), url: url(values)?, token_file: path(&TOKEN_FILE) }
-            }
-            other => unreachable!("{other} is in the table of commands but not built"),
-        })
     }
 }
 
@@ -278,113 +263,5 @@ fn capital(text: &str) -> String {
     first.to_uppercase() + rest
 }
 
-fn seconds(values: &Values) -> Result<Option<u64>, Usage> {
-    let Some(word) = values.get(SECONDS.name) else { return Ok(None) };
-    let word = word.to_string_lossy();
-    match word.parse() {
-        Ok(seconds @ 1..=31_536_000) => Ok(Some(seconds)),
-        _ => Err(Usage(format!("--seconds takes a whole number from 1 to 31536000, not \"{word}\""))),
-    }
-}
-
-fn url(values: &Values) -> Result<NodeSpec, Usage> {
-    let text = values.get(URL.name).map_or(DEFAULT_URL.into(), |word| word.to_string_lossy());
-    http_url(&text, HTTP_PORT).map_err(|what| Usage(format!("--url {what}")))
-}
-
-fn params(words: impl Iterator<Item = String>) -> Value {
-    let mut list: Vec<Value> = words.map(param).collect();
-    match list.as_mut_slice() {
-        [Value::Object(named)] => Value::Object(std::mem::take(named)),
-        _ => Value::Array(list),
-    }
-}
-
-fn param(word: String) -> Value {
-    match serde_json::from_str(&word) {
-        // A number that JSON can't carry exactly, such as a hash without letters or "0.10".
-        Ok(Value::Number(number)) if number.to_string() != word => Value::String(word),
-        Ok(value) => value,
-        Err(_) => Value::String(word),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn parsed(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(OsString::from)).map_err(|usage| usage.to_string())
-    }
-
-    fn local() -> NodeSpec {
-        NodeSpec { url: DEFAULT_URL.into(), authority: "127.0.0.1:8080".into(), path: "/".into() }
-    }
-
-    #[test]
-    fn every_command_is_read_with_its_options() {
-        let case = |line: &str, expected: Command| assert_eq!(parsed(line), Ok(expected), "{line}");
-        case("run", Command::Run { config: "/etc/edgepool/edgepool.json".into() });
-        case("run --config a.json", Command::Run { config: "a.json".into() });
-        case("check --config=a.json", Command::Check { config: "a.json".into() });
-        case("demo", Command::Demo { seconds: None, data_dir: None });
-        case("demo --data-dir d --seconds 5", Command::Demo { seconds: Some(5), data_dir: Some("d".into()) });
-        case("status", Command::Status { url: local() });
-        let call =
-            |method: &str, params| Command::Call { method: method.into(), params, url: local(), token_file: None };
-        case("call getinfo", call("getinfo", json!([])));
-        case("call getinfo {\"pool\":\"ltc\"}", call("getinfo", json!({ "pool": "ltc" })));
-        case(
-            "call x 1 -1 true \"q\" ltc1 0.10 00ff {} -- --url",
-            call("x", json!([1, -1, true, "q", "ltc1", "0.10", "00ff", {}, "--url"])),
-        );
-        let digits = "1234567890123456789012345678901234567890123456789012345678901234";
-        case(&format!("call getpayoutproof {digits}"), call("getpayoutproof", json!([digits])));
-        let admin = Command::Call {
-            method: "setpoolfee".into(),
-            params: json!(["2.50"]),
-            url: NodeSpec { url: "http://pool.lan:80".into(), authority: "pool.lan:80".into(), path: "/".into() },
-            token_file: Some("t".into()),
-        };
-        case("call --token-file t setpoolfee 2.50 --url http://pool.lan", admin);
-    }
-
-    #[test]
-    fn a_wrong_line_is_told_with_what_was_probably_meant() {
-        let case = |line: &str, expected: &str| assert_eq!(parsed(line), Err(expected.into()), "{line}");
-        case("", "no command; choose from run, check, demo, status, call, or see edgepool --help");
-        case("rnu", "unknown command rnu; did you mean run?");
-        case("frobnicate", "unknown command frobnicate; see edgepool --help");
-        case("help chekc", "unknown command chekc; did you mean check?");
-        case("--versoin", "unknown option --versoin; did you mean --version?");
-        case("-x", "unknown option -x; see edgepool --help");
-        case("run --confg a", "unknown option --confg; did you mean --config?");
-        case("run --seconds 1", "unknown option --seconds; see edgepool run --help");
-        case("run --config", "--config needs a value: edgepool run [--config FILE]");
-        case("run now", "unexpected \"now\"; the usage is edgepool run [--config FILE]");
-        case("demo --seconds 0", "--seconds takes a whole number from 1 to 31536000, not \"0\"");
-        case("call", "no method; the usage is edgepool call METHOD [PARAMS...] [--url URL] [--token-file FILE]");
-        case("status --url pool", "--url is not a URL; write http://host:port");
-    }
-
-    #[test]
-    fn help_is_there_for_everything_and_shows_the_true_defaults() {
-        let text = |line: &str| match parsed(line) {
-            Ok(Command::Print(text)) => text,
-            other => panic!("{line} gives {other:?}"),
-        };
-        assert_eq!(text("--version"), version());
-        assert_eq!(text("run -V"), version());
-        let general = text("--help");
-        assert_eq!((text("-h"), text("help")), (general.clone(), general.clone()));
-        for entry in COMMANDS {
-            let own = text(&format!("{} --help", entry.name));
-            assert_eq!(text(&format!("help {}", entry.name)), own);
-            assert!(general.contains(&entry.usage()) && own.contains(&entry.usage()));
-            assert!(entry.flags.iter().all(|flag| own.contains(flag.about)), "{own}");
-            assert!(own.lines().chain(general.lines()).all(|line| line.len() <= 110), "{own}");
-        }
-        assert!(CONFIG.about.contains(DEFAULT_PATH) && URL.about.contains(DEFAULT_URL));
-    }
-}
+mod tests;

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use crate::face::table;
 use crate::pool::spec::NodeSpec;
 
+use super::bench;
 use super::clock::Clock;
 use super::command_line::{self, Command};
 use super::config::{self, Config};
 use super::daemon::Daemon;
 use super::demo;
 use super::http_call::{self, CallError};
+use super::ledger::{self, Task, TaskError, Which};
 use super::secrets::AdminToken;
 
 const FAILED: u8 = 1;
@@ -34,6 +36,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
         Command::Status { url } => status(&url),
+        Command::Ledger { which, task } => ledger(&which, &task),
+        Command::BenchLedger(options) => bench_ledger(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
 }
@@ -109,6 +113,24 @@ fn call(url: &NodeSpec, token_file: Option<&Path>, method: &str, params: &Value)
     let authorization = token.map(|token| token.authorization());
     match http_call::call(url, authorization.as_deref(), method, params) {
         Ok(result) => print(&http_call::shown(&result)),
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn ledger(which: &Which, task: &Task) -> ExitCode {
+    start_log("warn");
+    match ledger::run(which, task) {
+        Ok(text) if text.is_empty() => ExitCode::SUCCESS,
+        Ok(text) => print(&text),
+        Err(TaskError::Config(errors)) => complain(&errors.to_string(), WRONG_USAGE),
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_ledger(options: &bench::ledger::Options) -> ExitCode {
+    start_log("warn");
+    match bench::ledger::run(options, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
     }
 }

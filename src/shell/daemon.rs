@@ -139,6 +139,7 @@ impl Daemon {
     pub fn site(&mut self, now: Now) -> Site<'_> {
         Site {
             pools: &mut self.pools,
+            journals: &self.store,
             now,
             started_ms: self.started_ms,
             ledger: self.ledger,

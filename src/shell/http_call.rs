@@ -7,6 +7,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
@@ -37,7 +38,7 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::Connection(what) => write!(f, "error: {what}"),
+            CallError::Connection(what) => write!(f, "error: {what}; check that edgepool runs, and --url"),
             CallError::Answer(what) => write!(f, "error: {what}; is this the pool's RPC port?"),
             CallError::Rpc { code, message } => write!(f, "error code: {code}\nerror message:\n{message}"),
         }
@@ -48,6 +49,17 @@ impl std::error::Error for CallError {}
 
 /// Calls `method` with `params`, a list or an object. `authorization` is a whole header value.
 pub fn call(target: &NodeSpec, authorization: Option<&str>, method: &str, params: &Value) -> Result<Value, CallError> {
+    let result = call_raw(target, authorization, method, params)?;
+    serde_json::from_str(result.get()).map_err(|error| CallError::Answer(error.to_string()))
+}
+
+/// As [`call`]; the result as it came, for amounts that must not become floats.
+pub fn call_raw(
+    target: &NodeSpec,
+    authorization: Option<&str>,
+    method: &str,
+    params: &Value,
+) -> Result<Box<RawValue>, CallError> {
     let body = jsonrpc::call(1, method, &params.to_string());
     let bytes = request(&target.authority, &target.path, authorization, body.as_bytes());
     let lost = |error: io::Error| {
@@ -55,12 +67,12 @@ pub fn call(target: &NodeSpec, authorization: Option<&str>, method: &str, params
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".into(),
             _ => error.to_string(),
         };
-        CallError::Connection(format!("{}: {reason}; check that edgepool runs, and --url", target.url))
+        CallError::Connection(format!("{}: {reason}", target.url))
     };
     let stream = connect(&target.authority).map_err(lost)?;
     let response = exchange(stream, &bytes).map_err(lost)?;
     match jsonrpc::answer(&response.body, 1) {
-        Ok(result) => serde_json::from_str(result.get()).map_err(|error| CallError::Answer(error.to_string())),
+        Ok(result) => Ok(result),
         Err(AnswerError::Rpc { code, message }) => Err(CallError::Rpc { code, message }),
         Err(AnswerError::Malformed(_)) if response.status != 200 => {
             Err(CallError::Answer(format!("{} answers with HTTP status {}", target.url, response.status)))

@@ -1,6 +1,7 @@
 //! The shell: everything of edgepool that touches the world. Disk, sockets, clock, chance and the
 //! command line are here, in thin wrappers around the pure floors below; no rule of the pool is.
 
+pub mod bench;
 pub mod clock;
 pub mod command_line;
 pub mod commands;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod http_call;
+pub mod ledger;
 mod links;
 mod listeners;
 mod nearest;

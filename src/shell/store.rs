@@ -19,6 +19,7 @@ mod draft;
 mod environment;
 mod error;
 mod journal;
+mod pages;
 mod place;
 mod recent;
 mod records;
@@ -35,6 +36,7 @@ use std::rc::Rc;
 use heed::MdbError;
 
 use crate::base::limits;
+use crate::face::Journals;
 use crate::pool::record::{Batch, Entry, Journal, Recovered};
 use environment::Environment;
 use error::means_full;
@@ -42,7 +44,7 @@ use error::means_full;
 pub use draft::Draft;
 pub use error::{Space, StoreError};
 pub use journal::Head;
-pub use place::{Aside, Place};
+pub use place::{Aside, Place, holds_ledger};
 pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
@@ -66,6 +68,8 @@ pub struct Headroom {
     pub used_bytes: u64,
     /// Bytes that the map can hold, from `ledger.map_mib`.
     pub map_bytes: u64,
+    /// Bytes of a page, the least that is written.
+    pub page_bytes: u64,
 }
 
 impl Store {
@@ -86,7 +90,7 @@ impl Store {
             pools: pools.iter().map(|pool| (*pool).to_string()).collect(),
             place,
         };
-        let opened = match store.with(|_| Ok(())) {
+        let opened = match store.place.check().and_then(|()| store.with(|_| Ok(()))) {
             Err(StoreError::Schema { found: schema1::VERSION, .. }) => {
                 schema1::convert(&store.place, map_mib).and_then(|()| store.with(|_| Ok(())))
             }
@@ -136,6 +140,8 @@ impl Store {
     /// returns. After an error nothing of them is there, and the same batches may be tried again.
     pub fn commit(&self, batches: &[(usize, &Batch)]) -> Result<(), StoreError> {
         let written = self.with(|open| {
+            // A tool that was killed while it read would keep pages from being used again.
+            open.env.clear_stale_readers()?;
             let mut txn = open.env.write_txn()?;
             for (pool, batch) in batches {
                 open.pools[*pool].write(&open.meta, &mut txn, batch)?;
@@ -158,7 +164,11 @@ impl Store {
             for database in &open.all {
                 used_bytes += database.stat(&txn)?.non_free_page_size();
             }
-            Ok(Headroom { used_bytes: used_bytes as u64, map_bytes: open.env.info().map_size as u64 })
+            Ok(Headroom {
+                used_bytes: used_bytes as u64,
+                map_bytes: open.env.info().map_size as u64,
+                page_bytes: main.page_size.into(),
+            })
         })
     }
 
@@ -187,7 +197,7 @@ impl Store {
         let txn = open.env.read_txn()?;
         let database = &open.pools[pool];
         let end = database.head(&open.meta, &txn)?;
-        database.journal.visit(&txn, from, end, |visited| each(visited.seq, visited.entry))
+        database.journal.visit(&txn, from, end, |head, entry| each(head.seq, entry))
     }
 
     /// Runs `work` on the open environment. Once LMDB failed to write its head page it refuses all work
@@ -224,6 +234,12 @@ impl Store {
 fn map_bytes(map_mib: usize) -> usize {
     // A mebibyte is a whole number of pages everywhere, also where pages are 64 KiB.
     map_mib.clamp(1, limits::MAP_MIB_MAX) << 20
+}
+
+impl Journals for Store {
+    fn of(&self, pool: usize) -> Box<dyn Journal + '_> {
+        Box::new(self.journal(pool))
+    }
 }
 
 /// A pool's journal in a [`Store`].

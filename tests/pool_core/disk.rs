@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use edgepool::base::Hash32;
+use edgepool::face::Journals;
 use edgepool::pool::record::{Batch, Cell, CellKey, ClockMark, Entry, Journal, MinerId, Recovered};
 
 #[derive(Default)]
@@ -65,5 +66,19 @@ impl Journal for Disk {
         // Whoever breaks off has had enough: that is no error.
         let _ = wanted.cloned().try_for_each(|(seq, entry)| each(seq, entry));
         Ok(())
+    }
+}
+
+impl Journals for Disk {
+    fn of(&self, _pool: usize) -> Box<dyn Journal + '_> {
+        Box::new(Borrowed(self))
+    }
+}
+
+struct Borrowed<'d>(&'d Disk);
+
+impl Journal for Borrowed<'_> {
+    fn visit(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> ControlFlow<()>) -> Result<(), String> {
+        self.0.visit(from, each)
     }
 }

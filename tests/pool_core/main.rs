@@ -6,6 +6,7 @@ mod cuts;
 mod deaths;
 mod disk;
 mod fraud;
+mod history;
 mod networks;
 mod node;
 mod nodes;

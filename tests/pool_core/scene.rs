@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::disk::Disk;
 use crate::node::{FakeNode, Mode, Reply};
 use crate::rig::{Rig, Share};
-use crate::wallet::Wallet;
+use crate::wallet::{Break, Wallet};
 
 pub const SECOND: u64 = 1_000;
 pub const HOUR: u64 = 3_600 * SECOND;
@@ -153,6 +153,9 @@ impl Scene {
             self.pool.handle_timeout(self.now);
         }
         self.deliver();
+        if self.is_dead {
+            return;
+        }
         if self.pool.batch_due(self.now) {
             self.commits += 1;
             let dies = |death| self.dies == Some((self.commits, death));
@@ -317,10 +320,19 @@ impl Scene {
                 self.pool.handle_link_connected(WALLET, link, self.now);
             }
             LinkAction::Close(_) => self.wallet.is_open = false,
-            LinkAction::Send(link, bytes) if self.wallet.is_open => {
-                let answer = self.wallet.receive(&bytes);
+            LinkAction::Send(link, bytes) if self.wallet.is_open && !self.is_dead => {
+                let broken = self.wallet.next_break();
+                let is_heard = !matches!(broken, Some(Break::Unheard | Break::Node));
+                let answer = if is_heard { self.wallet.receive(&bytes) } else { Vec::new() };
                 self.effects.extend(self.wallet.calls.last().cloned().map(Effect::Wallet));
-                self.pool.handle_link_bytes(WALLET, link, &answer, self.now);
+                match broken {
+                    None => self.pool.handle_link_bytes(WALLET, link, &answer, self.now),
+                    Some(Break::Death) => self.is_dead = true,
+                    Some(Break::Unheard | Break::Unanswered | Break::Node) => {
+                        self.wallet.is_open = false;
+                        self.pool.handle_link_closed(WALLET, link, "reset", self.now);
+                    }
+                }
             }
             LinkAction::Send(..) => {}
         }

@@ -12,17 +12,32 @@ use serde_json::{Value, json};
 use crate::node::{error_in_words, ok};
 
 /// What each coin of the wallet holds, in base units.
-pub const COIN_VALUE: u64 = 100_000_000;
+const COIN_VALUE: u64 = 100_000_000;
 /// The fee of every transaction, in base units.
-pub const FEE: u64 = 2_000;
+const FEE: u64 = 2_000;
 
 type Coin = (String, u32);
+
+/// What breaks at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// The connection, before the call was heard.
+    Unheard,
+    /// The connection, after the call was done and before its answer was read.
+    Unanswered,
+    /// The pool's process, at the same moment.
+    Death,
+    /// The wallet's node, which forgets its locks and its memory pool.
+    Node,
+}
 
 #[derive(Default)]
 pub struct Wallet {
     /// Nobody listens.
     pub is_away: bool,
     pub is_open: bool,
+    /// At which of its calls something breaks, and what.
+    pub breaks: Option<(usize, Break)>,
     /// Methods that are refused, with code and words.
     pub faults: BTreeMap<String, (i64, String)>,
     /// What it holds, by transaction and output.
@@ -49,6 +64,19 @@ impl Wallet {
             wallet.coins.insert((format!("{number:02x}").repeat(32), 0), COIN_VALUE);
         }
         wallet
+    }
+
+    /// What breaks at the next call.
+    pub fn next_break(&mut self) -> Option<Break> {
+        let (at, what) = self.breaks?;
+        if self.calls.len() < at {
+            return None;
+        }
+        self.breaks = None;
+        if what == Break::Node {
+            self.mempool.clear();
+        }
+        Some(what)
     }
 
     /// A block takes in all that waits.

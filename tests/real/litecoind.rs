@@ -189,8 +189,30 @@ impl Litecoind {
         wait_for("two nodes agree on a tip", 30, || (self.tip() == other.tip()).then_some(()));
     }
 
+    /// Ends the connection that [`Litecoind::connect_to`] made.
+    pub fn disconnect_from(&self, other: &Litecoind) {
+        self.ask("disconnectnode", json!([format!("127.0.0.1:{}", other.p2p_port)]));
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
+    /// Where the wallet is asked.
+    pub fn wallet_url(&self) -> String {
+        self.wallet_url_of(WALLET)
+    }
+
+    /// Where a wallet of another name is asked.
+    pub fn wallet_url_of(&self, name: &str) -> String {
+        format!("{}/wallet/{name}", self.url())
+    }
+
+    /// A call that can't fail in a sound test, to a wallet of another name.
+    #[track_caller]
+    pub fn rpc_of(&self, wallet: &str, method: &str, params: Value) -> Value {
+        let result = self.call(&format!("/wallet/{wallet}"), method, &params);
+        result.unwrap_or_else(|error| panic!("{method} {params}: {error:?}"))
     }
 
     pub fn cookie_file(&self) -> PathBuf {

@@ -14,8 +14,10 @@ mod transactions;
 
 mod blocks;
 mod crash;
+mod hard_life;
 mod harness;
 mod mistakes;
 mod outages;
+mod payments;
 mod reorganisations;
 mod status;

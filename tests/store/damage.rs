@@ -1,5 +1,7 @@
 //! A rotten card: whatever flips is noticed, and the ledger is not forgotten.
 
+use std::process::Command;
+
 use edgepool::pool::record::Batch;
 use edgepool::shell::store::{Store, StoreError};
 
@@ -131,7 +133,7 @@ fn a_damaged_cell_or_kept_block_costs_only_itself() {
     let left_out = snapshot.left_out(0).unwrap();
     assert_eq!(left_out.len(), 4, "{left_out:?}");
     assert!(left_out.iter().all(|what| what.ends_with("is damaged")), "{left_out:?}");
-    assert!(snapshot.check().is_err());
+    assert_eq!(snapshot.check().unwrap(), left_out);
 }
 
 #[test]
@@ -163,4 +165,43 @@ fn a_ledger_that_turns_out_damaged_later_is_put_aside_as_well() {
     assert!(refused.to_string().starts_with("the ledger is damaged: entry 2 is wrong; it is kept as it is in "));
     assert_eq!(std::fs::read(scratch.0.join("ledger.damaged-1/data.mdb")).unwrap(), before);
     assert!(matches!(Store::open(&scratch.0, 16, &["ltc"]), Err(StoreError::SetAside { what: None, .. })));
+}
+
+/// Starts the daemon over a ledger and answers how it ended, and what it said.
+fn run(scratch: &Scratch) -> (Option<i32>, String) {
+    let config = scratch.0.join("edgepool.json");
+    let text = format!(
+        r#"{{ "data_dir": {:?}, "rpc": {{ "listen": "127.0.0.1:0" }}, "pools": [{{
+            "coin": "litecoin", "network": "regtest", "stratum": {{ "listen": "127.0.0.1:0" }},
+            "nodes": [{{ "url": "http://127.0.0.1:1", "user": "u", "password": "p" }}],
+            "payout": {{ "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr" }} }}] }}"#,
+        scratch.0
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_edgepool")).arg("run").arg("--config").arg(&config).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_daemon_keeps_a_damaged_ledger_aside_says_what_to_do_and_does_not_start() {
+    for (what, named) in [("ltc.journal", "ltc.journal"), ("ltc.miners", "ltc.miners"), ("meta", "of meta")] {
+        let scratch = written();
+        tamper(&scratch.0, what, |db, txn| {
+            let (key, mut value) = db.first(txn).unwrap().map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap();
+            value[0] ^= 0x10;
+            db.put(txn, &key, &value).unwrap();
+        });
+        let before = std::fs::read(scratch.0.join("ledger/data.mdb")).unwrap();
+        let (code, said) = run(&scratch);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(named) && said.contains("edgepool ledger restore BACKUP"), "{said}");
+        assert_eq!(std::fs::read(scratch.0.join("ledger.damaged-1/data.mdb")).unwrap(), before);
+        // A supervisor starts it again and again: nothing is made, and nothing more is moved.
+        for _ in 0..2 {
+            let (code, said) = run(&scratch);
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("one that was put aside") && said.contains("ledger.damaged-1"), "{said}");
+        }
+        assert!(!scratch.0.join("ledger/data.mdb").exists() && !scratch.0.join("ledger.damaged-2").exists());
+    }
 }

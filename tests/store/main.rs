@@ -2,8 +2,11 @@
 
 #![cfg(feature = "shell")]
 
+mod care;
 mod commits;
 mod crash;
 mod damage;
 mod migration;
+mod readers;
+mod rot;
 mod scene;

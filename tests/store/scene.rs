@@ -116,3 +116,8 @@ pub fn unset_aside(scratch: &Scratch) {
         std::fs::remove_dir(kept).unwrap();
     }
 }
+
+/// A cell that differs by number.
+pub fn cell(number: u32) -> Cell {
+    Cell { work: u64::from(number) << 33, shares: number }
+}

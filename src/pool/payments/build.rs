@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::base::amount::format_amount;
 use crate::coin::params::{Coin, Network};
-use crate::coin::transaction::Transaction;
+use crate::coin::transaction::{Transaction, TransactionError};
 use crate::pool::node_state::NodeInfo;
 use crate::pool::record::{OutPoint, PaymentOutput, PaymentStatus};
 use crate::pool::spec::{FeeFrom, PaymentsSpec};
@@ -38,12 +38,14 @@ enum Stage {
 pub(super) struct Build {
     stage: Stage,
     outputs: Vec<Planned>,
+    /// What the wallet said when it found less money than its balance.
+    shortage: Option<String>,
 }
 
 impl Build {
     /// Starts with the first question.
     pub fn new() -> Build {
-        Build { stage: Stage::Sync, outputs: Vec::new() }
+        Build { stage: Stage::Sync, outputs: Vec::new(), shortage: None }
     }
 
     /// What it is doing, in words.
@@ -84,7 +86,7 @@ impl Build {
         answer: Answer,
         call: &Call,
         spec: &PaymentsSpec,
-        network: &Network,
+        (coin, network): (&Coin, &Network),
     ) -> Result<Option<PaymentEvent>, String> {
         let method = call.method;
         let result = match answer {
@@ -94,6 +96,13 @@ impl Build {
                 self.outputs.pop();
                 self.stage = Stage::Create;
                 return Ok(None);
+            }
+            // A balance counts coins that can't be chosen (locked ones, Litecoin's MWEB): fewer are paid then.
+            Err(fault) if matches!(self.stage, Stage::Fund { .. }) && fault.message.contains("Insufficient funds") => {
+                self.shortage = Some(fault.describe(method));
+                self.stage = Stage::Plan;
+                let total: u64 = self.outputs.iter().map(|output| output.amount).sum();
+                return Ok(Some(PaymentEvent::PlanWanted { funds: total / 2 }));
             }
             Err(fault) => return Err(fault.describe(method)),
         };
@@ -113,7 +122,7 @@ impl Build {
             Stage::Create => self.stage = Stage::Fund { unfunded: answer::read(method, &result)? },
             Stage::Fund { .. } => {
                 let funded: Funded = answer::read(method, &result)?;
-                let expected = parse(method, &funded.hex)?;
+                let expected = parse(method, &funded.hex, coin)?;
                 check(&expected, &self.outputs, &funded, spec)?;
                 self.stage = Stage::Sign { funded, expected };
             }
@@ -122,7 +131,7 @@ impl Build {
                 if !signed.complete {
                     return Err(format!("{method}: the wallet lacks keys for some of the coins that it chose"));
                 }
-                let transaction = parse(method, &signed.hex)?;
+                let transaction = parse(method, &signed.hex, coin)?;
                 if transaction.inputs != expected.inputs || transaction.outputs != expected.outputs {
                     return Err(format!("{method}: what came back is not what was to be signed"));
                 }
@@ -147,9 +156,12 @@ impl Build {
     }
 
     /// Takes in whom to pay. The error says why nobody can be paid now.
-    pub fn take_plan(&mut self, plan: Plan) -> Result<Option<PaymentEvent>, String> {
+    pub fn take_plan(&mut self, plan: Plan, coin: &Coin) -> Result<Option<PaymentEvent>, String> {
         if plan.outputs.is_empty() && plan.lacks_funds() {
-            return Err("the wallet has not enough to pay anybody: its balance must cover a sum and the fee".into());
+            return Err(match self.shortage.take() {
+                Some(words) => format!("{words}{}", mweb_advice(coin)),
+                None => "the wallet has not enough to pay anybody: it must hold a sum and the fee".into(),
+            });
         }
         if plan.outputs.is_empty() {
             let dropped = PaymentStatus::Dropped("nobody is owed enough to be paid".into());
@@ -197,8 +209,16 @@ fn fund_options(outputs: usize, spec: &PaymentsSpec, coin: &Coin) -> serde_json:
     options
 }
 
-fn parse(method: &str, hex: &str) -> Result<Transaction, String> {
-    Transaction::parse(&answer::bytes(method, hex)?).map_err(|error| format!("{method}: {error}"))
+fn parse(method: &str, hex: &str, coin: &Coin) -> Result<Transaction, String> {
+    Transaction::parse(&answer::bytes(method, hex)?).map_err(|error| match error {
+        TransactionError::NoInputs => format!("{method}: {error}{}", mweb_advice(coin)),
+        _ => format!("{method}: {error}"),
+    })
+}
+
+/// What to do where a wallet that has money has none for a payment.
+fn mweb_advice(coin: &Coin) -> &'static str {
+    if coin.mweb { "; MWEB coins are not used: send them to a legacy or segwit address of the wallet" } else { "" }
 }
 
 /// Whether the transaction pays exactly what was planned, in order, and at most one output of change after it.

@@ -232,7 +232,7 @@ impl Payments {
             return;
         }
         let payment = *payment;
-        match build.take_plan(plan) {
+        match build.take_plan(plan, self.coin) {
             Ok(None) => {}
             Ok(Some(event)) => {
                 self.events.push_back((payment, event));
@@ -400,7 +400,7 @@ impl Payments {
         let Some((payment, work)) = &mut self.work else { return };
         let payment = *payment;
         let event = match work {
-            Work::Build(build) => build.take(answer, call, &self.spec, self.network),
+            Work::Build(build) => build.take(answer, call, &self.spec, (self.coin, self.network)),
             Work::Watch(watch) => watch.take(answer, call, self.spec.confirmations, self.network),
         };
         match event {

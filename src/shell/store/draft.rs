@@ -1,11 +1,11 @@
 //! A ledger in the making: nobody sees it before it is whole, and then it takes its place at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::journal::Head;
-use super::place::{Aside, Place};
-use super::snapshot::Snapshot;
+use super::place::{self, Aside, Place};
+use super::snapshot::{self, Snapshot};
 use super::{StoreError, map_bytes};
 use crate::pool::record::Batch;
 
@@ -13,7 +13,8 @@ use crate::pool::record::Batch;
 pub struct Draft<'p> {
     place: &'p Place,
     making: PathBuf,
-    environment: Environment,
+    /// There until it is closed to be installed.
+    environment: Option<Environment>,
 }
 
 impl<'p> Draft<'p> {
@@ -21,27 +22,52 @@ impl<'p> Draft<'p> {
     pub fn begin(place: &'p Place, map_mib: usize, pools: &[String]) -> Result<Draft<'p>, StoreError> {
         let making = place.making()?;
         let environment = Environment::open(&making, map_bytes(map_mib), pools)?;
-        Ok(Draft { place, making, environment })
+        Ok(Draft { place, making, environment: Some(environment) })
     }
 
     /// Writes a batch for the pool at this place of the list.
     pub fn commit(&self, pool: usize, batch: &Batch) -> Result<(), StoreError> {
-        let mut txn = self.environment.env.write_txn()?;
-        self.environment.pools[pool].write(&self.environment.meta, &mut txn, batch)?;
+        let Environment { env, meta, pools, .. } = self.environment();
+        let mut txn = env.write_txn()?;
+        pools[pool].write(meta, &mut txn, batch)?;
         Ok(txn.commit()?)
     }
 
     /// Where the journal of a pool ends so far.
     pub fn head(&self, pool: usize) -> Result<Head, StoreError> {
-        let txn = self.environment.env.read_txn()?;
-        self.environment.pools[pool].head(&self.environment.meta, &txn)
+        let Environment { env, meta, pools, .. } = self.environment();
+        let txn = env.read_txn()?;
+        pools[pool].head(meta, &txn)
     }
 
     /// Reads everything back, and makes this the ledger. One that was there stays beside it if `aside` says so;
     /// answers where.
-    pub fn install(self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
-        drop(self.environment);
+    pub fn install(mut self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
+        self.environment = None;
         Snapshot::open(&self.making)?.check()?;
         self.place.install(aside)
+    }
+
+    fn environment(&self) -> &Environment {
+        self.environment.as_ref().expect("only install closes it, and takes the draft with it")
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        self.environment = None;
+        // What stays is removed at the next start.
+        let _ = place::remove(&self.making);
+    }
+}
+
+impl Place {
+    /// Makes a compact copy of the ledger in the directory `from` the ledger, whatever its format is. The one that
+    /// was there stays beside it; answers where.
+    pub fn install_copy(&self, from: &Path) -> Result<Option<PathBuf>, StoreError> {
+        let env = environment::open_for_reading(from)?;
+        snapshot::copy(&env, &self.making()?.join(place::DATA))?;
+        drop(env);
+        self.install(Some(Aside::Replaced))
     }
 }

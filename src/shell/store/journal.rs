@@ -20,11 +20,20 @@ pub struct Head {
     pub link: Hash32,
 }
 
-/// What an entry's visitor is given.
-pub(super) struct Visited {
-    pub(super) seq: u64,
-    pub(super) link: Hash32,
-    pub(super) entry: Entry,
+impl Head {
+    /// Where the journal ends when this entry follows.
+    pub fn followed_by(&self, entry: &Entry) -> Head {
+        self.followed_by_bytes(&encoded(entry))
+    }
+
+    fn followed_by_bytes(&self, entry: &[u8]) -> Head {
+        let seq = self.seq + 1;
+        Head { seq, link: seal::link(&self.link, seq, entry) }
+    }
+}
+
+fn encoded(entry: &Entry) -> Vec<u8> {
+    postcard::to_allocvec(entry).expect("numbers, bytes and texts always encode")
 }
 
 /// The database of a journal.
@@ -46,12 +55,11 @@ impl JournalDatabase<'_> {
         let mut head = self.head(txn)?;
         for (seq, entry) in entries {
             let key = seq.to_be_bytes();
-            let bytes = postcard::to_allocvec(entry).map_err(|error| self.named.damaged(&key, error))?;
+            let bytes = encoded(entry);
             if *seq == head.seq + 1 {
-                let link = seal::link(&head.link, *seq, &bytes);
+                head = head.followed_by_bytes(&bytes);
                 // Keys only grow, which fills pages to the brim.
-                self.named.raw.put_with_flags(txn, PutFlags::APPEND, &key, &[&link[..], &bytes].concat())?;
-                head = Head { seq: *seq, link };
+                self.named.raw.put_with_flags(txn, PutFlags::APPEND, &key, &[&head.link[..], &bytes].concat())?;
                 continue;
             }
             match self.named.raw.get(txn, &key)? {
@@ -63,14 +71,14 @@ impl JournalDatabase<'_> {
         Ok(head)
     }
 
-    /// Gives the entries from number `from` on until `each` breaks off; checks every link and, when it comes to
+    /// Gives the entries from number `from` on, each with where the journal ended with it, until `each` breaks off; checks every link and, when it comes to
     /// the end, that this is where the journal ended when it was last written.
     pub(super) fn visit(
         &self,
         txn: &RoTxn,
         from: u64,
         end: Head,
-        mut each: impl FnMut(Visited) -> ControlFlow<()>,
+        mut each: impl FnMut(Head, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let from = from.max(1);
         let mut last = match from - 1 {
@@ -90,7 +98,8 @@ impl JournalDatabase<'_> {
                 return Err(self.named.damaged(key, format!("comes where entry {} should be", last.seq + 1)));
             }
             let (link, bytes) = self.split(key, value)?;
-            if seal::link(&last.link, seq, bytes) != link {
+            last = last.followed_by_bytes(bytes);
+            if last.link != link {
                 return Err(self.named.damaged(key, "does not follow from the one before: one of them was altered"));
             }
             let entry = match postcard::take_from_bytes(bytes) {
@@ -98,8 +107,7 @@ impl JournalDatabase<'_> {
                 Ok(_) => return Err(self.named.damaged(key, "has bytes after its end")),
                 Err(error) => return Err(self.named.damaged(key, error)),
             };
-            last = Head { seq, link };
-            if each(Visited { seq, link, entry }).is_break() {
+            if each(last, entry).is_break() {
                 return Ok(());
             }
         }

@@ -10,20 +10,21 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::StoreError;
 use super::error::io_error;
+use super::{StoreError, pages};
 
 /// How often, and how long apart, a lock that another process holds is tried again.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// LMDB's names.
-const DATA: &str = "data.mdb";
+pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
+const LOCK: &str = "edgepool.lock";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -57,7 +58,7 @@ pub(super) fn directory(data_dir: &Path) -> PathBuf {
 }
 
 /// Whether `directory` holds a ledger, whatever state it is in.
-pub(super) fn holds_ledger(directory: &Path) -> bool {
+pub fn holds_ledger(directory: &Path) -> bool {
     directory.join(DATA).exists()
 }
 
@@ -81,8 +82,13 @@ impl Place {
         holds_ledger(&self.directory)
     }
 
+    /// Whether the file hangs together; none does.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.holds_ledger() { pages::check(&self.directory.join(DATA)) } else { Ok(()) }
+    }
+
     /// The newest ledger that was put aside because it was damaged or replaced.
-    pub(super) fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
+    pub fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
         let newest = [Aside::Damaged, Aside::Replaced].map(|why| Ok((self.asides(why)?.last().copied(), why)));
         let newest = newest.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
         let kept = newest.into_iter().find_map(|(number, why)| Some(self.aside(why, number?)));
@@ -101,6 +107,7 @@ impl Place {
     /// Whatever was the ledger stays beside it where `aside` says so.
     pub(super) fn install(&self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
         let (making, data) = (self.directory.join(MAKING), self.directory.join(DATA));
+        hand_over(&making.join(DATA), &self.directory)?;
         sync(&making.join(DATA))?;
         let kept = match aside {
             Some(why) if self.holds_ledger() => {
@@ -114,8 +121,8 @@ impl Place {
             }
             _ => None,
         };
-        self.forget_readers()?;
-        fs::rename(making.join(DATA), &data).map_err(io_error("making", &data))?;
+        forget_readers(&self.directory)?;
+        rename(&making.join(DATA), &data)?;
         self.sync()?;
         self.clear_making()?;
         Ok(kept)
@@ -126,9 +133,8 @@ impl Place {
         let kept = self.new_aside(why)?;
         // The empty directory forbids a new ledger already; so it has to be there first.
         sync(&self.data_dir)?;
-        let data = self.directory.join(DATA);
-        fs::rename(&data, kept.join(DATA)).map_err(io_error("moving", &data))?;
-        self.forget_readers()?;
+        rename(&self.directory.join(DATA), &kept.join(DATA))?;
+        forget_readers(&self.directory)?;
         sync(&kept)?;
         self.sync()?;
         Ok(kept)
@@ -158,7 +164,7 @@ impl Place {
             }
             kept = self.data_dir.join(format!("{name}-{number}"));
         }
-        fs::rename(&unfinished, &kept).map_err(io_error("making", &kept))?;
+        rename(&unfinished, &kept)?;
         sync(&self.data_dir)
     }
 
@@ -172,15 +178,6 @@ impl Place {
         remove(&self.directory.join(MAKING))
     }
 
-    /// LMDB's table of readers belongs to one file; it is made anew for another.
-    fn forget_readers(&self) -> Result<(), StoreError> {
-        let readers = self.directory.join(READERS);
-        match fs::remove_file(&readers) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", &readers)(error)),
-            _ => Ok(()),
-        }
-    }
-
     fn aside(&self, why: Aside, number: u32) -> PathBuf {
         self.data_dir.join(format!("{}{number}", why.name()))
     }
@@ -188,6 +185,7 @@ impl Place {
     fn new_aside(&self, why: Aside) -> Result<PathBuf, StoreError> {
         let kept = self.aside(why, self.asides(why)?.last().map_or(1, |last| last + 1));
         make(&kept)?;
+        hand_over(&kept, &self.directory)?;
         Ok(kept)
     }
 
@@ -210,9 +208,44 @@ pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("making", directory))
 }
 
+/// Gives a file to the owner of the ledger's directory: when root looks after the ledger, the daemon's user must be
+/// able to go on.
+fn hand_over(path: &Path, directory: &Path) -> Result<(), StoreError> {
+    let owner = |path: &Path| fs::metadata(path).map(|of| (of.uid(), of.gid())).map_err(io_error("reading", path));
+    let (has, should) = (owner(path)?, owner(directory)?);
+    if has.0 == should.0 {
+        return Ok(());
+    }
+    match chown(path, Some(should.0), Some(should.1)) {
+        // Only root can give files away, and nobody else needs to.
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(io_error("handing over", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// As [`Place`] does it with its files, with LMDB's table of readers.
+pub(super) fn hand_over_readers(directory: &Path) -> Result<(), StoreError> {
+    let readers = directory.join(READERS);
+    if readers.exists() { hand_over(&readers, directory) } else { Ok(()) }
+}
+
 /// Waits until a file, or what a directory says of its files, is on the disk.
 pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error("syncing", path))
+}
+
+/// LMDB's table of readers belongs to one file; it is made anew for another.
+pub(super) fn forget_readers(directory: &Path) -> Result<(), StoreError> {
+    let readers = directory.join(READERS);
+    match fs::remove_file(&readers) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", &readers)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file or directory another name, in the place of a file that has it.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(io_error("making", to))
 }
 
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
@@ -231,16 +264,28 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-fn remove(directory: &Path) -> Result<(), StoreError> {
+/// Removes a directory with all that is in it, where there is one.
+pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("removing", directory)(error)),
         _ => Ok(()),
     }
 }
 
+/// As [`Place::check`], unless somebody holds the lock of the directory: a file that is written to can't be looked at
+/// page by page.
+pub(super) fn check_unless_in_use(directory: &Path) -> Result<(), StoreError> {
+    let lock = File::open(directory.join(LOCK));
+    match lock.as_ref().map(File::try_lock) {
+        Ok(Err(TryLockError::WouldBlock)) => Ok(()),
+        // Where there is no lock nobody ever wrote; it may be a backup on a disk that can't be written.
+        _ => pages::check(&directory.join(DATA)),
+    }
+}
+
 /// Takes the exclusive lock of the directory, which ends with the process however that ends.
 fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("edgepool.lock");
+    let path = directory.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -259,6 +304,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(io_error("locking", &path)(error)),
     }
+    hand_over(&path, directory)?;
     // On a full disk the process id stays out; the lock holds all the same.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)

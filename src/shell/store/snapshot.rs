@@ -26,12 +26,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Opens the ledger in `directory` as it is after its last commit.
-    pub(super) fn open(directory: &Path) -> Result<Snapshot, StoreError> {
+    /// Opens the ledger in `directory`, which is usually called `ledger`, as it is after its last commit.
+    pub fn open(directory: &Path) -> Result<Snapshot, StoreError> {
         if !place::holds_ledger(directory) {
             return Err(StoreError::Missing(directory.into()));
         }
+        place::check_unless_in_use(directory)?;
         let env = environment::open_for_reading(directory)?;
+        place::hand_over_readers(directory)?;
         let opened =
             env.open_databases_and_commit(env.read_txn()?, |opener, txn| Opening::find(opener, txn, directory))?;
         let Opening { meta, names, pools } = Result::from(opened)?;
@@ -74,30 +76,38 @@ impl Snapshot {
         &self,
         pool: usize,
         from: u64,
-        mut each: impl FnMut(Head, Entry) -> ControlFlow<()>,
+        each: impl FnMut(Head, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let end = self.head(pool)?;
-        self.pools[pool]
-            .journal
-            .visit(&self.txn, from, end, |visited| each(Head { seq: visited.seq, link: visited.link }, visited.entry))
+        self.pools[pool].journal.visit(&self.txn, from, end, each)
     }
 
-    /// Reads every record of every pool. The error names the first that is not what it was; what
-    /// [`Snapshot::load`] leaves out is one as well.
-    pub fn check(&self) -> Result<(), StoreError> {
+    /// Reads every record of every pool. The error names the first that costs money or can't be done without;
+    /// what [`Snapshot::load`] leaves out is answered in words.
+    pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        let mut left_out = Vec::new();
         for pool in 0..self.pools.len() {
-            if let Some(what) = self.left_out(pool)?.into_iter().next() {
-                return Err(StoreError::Damaged(what));
-            }
+            left_out.extend(self.left_out(pool)?);
             self.visit(pool, 1, |_, _| ControlFlow::Continue(()))?;
         }
-        Ok(())
+        Ok(left_out)
     }
 
-    /// Writes a compact copy of the file to `path`, and waits until it is on the disk. It is a copy of the last
-    /// commit, which may be newer than the one that this was opened at.
-    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        copy(&self.env, path)
+    /// Copies what was committed last, which may be more than this sees, compactly to `<to>/ledger`, so that `to` can
+    /// be used like a `data_dir`. The copy is on the disk and was read back when it has its name; answers like
+    /// [`Snapshot::check`].
+    pub fn back_up(self, to: &Path) -> Result<Vec<String>, StoreError> {
+        let (unfinished, copied) = (to.join("ledger.unfinished"), place::directory(to));
+        place::remove(&unfinished)?;
+        place::make(&unfinished)?;
+        copy(&self.env, &unfinished.join(place::DATA))?;
+        drop(self);
+        let left_out = Snapshot::open(&unfinished)?.check()?;
+        place::forget_readers(&unfinished)?;
+        place::sync(&unfinished)?;
+        place::rename(&unfinished, &copied)?;
+        place::sync(to)?;
+        Ok(left_out)
     }
 }
 

@@ -1,0 +1,122 @@
+//! From checked words to a [`Command`]: what each command makes of its options and operands.
+
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::table::*;
+use super::{Command, Usage, Values};
+use crate::pool::spec::NodeSpec;
+use crate::shell::bench::ledger::Options;
+use crate::shell::config::DEFAULT_PATH;
+use crate::shell::ledger::{Task, Which, verify};
+use crate::shell::url::http_url;
+
+/// Where a running pool's status port is when the command line doesn't say.
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+/// Its port when the URL has none, as for any web server.
+const HTTP_PORT: u16 = 80;
+
+impl Entry {
+    /// The command that these options and operands make.
+    pub(super) fn build(&self, values: &Values, operands: Vec<OsString>) -> Result<Command, Usage> {
+        let path = |flag: &Flag| values.get(flag.name).map(PathBuf::from);
+        let config = || path(&CONFIG).unwrap_or_else(|| DEFAULT_PATH.into());
+        let which = || Which { config: config(), data_dir: path(&LEDGER_DIR) };
+        Ok(match self.name {
+            "run" => Command::Run { config: config() },
+            "check" => Command::Check { config: config() },
+            "demo" => Command::Demo { seconds: seconds(values)?, data_dir: path(&DATA_DIR) },
+            "status" => Command::Status { url: url(values)? },
+            "call" => {
+                let mut words = operands.into_iter().map(|word| word.to_string_lossy().into_owned());
+                let missing = || Usage(format!("no method; the usage is edgepool {}", self.usage()));
+                let method = words.next().ok_or_else(missing)?;
+                Command::Call { method, params: params(words), url: url(values)?, token_file: path(&TOKEN_FILE) }
+            }
+            "ledger export" => {
+                let to = self.operand(operands)?.filter(|to| to.as_os_str() != "-");
+                Command::Ledger { which: which(), task: Task::Export { to } }
+            }
+            "ledger import" => Command::Ledger { which: which(), task: Task::Import { from: self.needed(operands)? } },
+            "ledger backup" => Command::Ledger { which: which(), task: Task::Backup { to: self.needed(operands)? } },
+            "ledger restore" => {
+                Command::Ledger { which: which(), task: Task::Restore { from: self.needed(operands)? } }
+            }
+            "ledger verify" => {
+                let options = verify::Options {
+                    pool: values.get(POOL.name).map(|name| name.to_string_lossy().into_owned()),
+                    node: values.contains_key(NODE.name),
+                    url: values.contains_key(LIVE_URL.name).then(|| url(values)).transpose()?,
+                };
+                Command::Ledger { which: which(), task: Task::Verify(options) }
+            }
+            "bench ledger" => Command::BenchLedger(Options {
+                data_dir: path(&BENCH_DIR),
+                year: values.contains_key(YEAR.name),
+                commits: number(values, &COMMITS, 1..=1_000_000, 3_000)?,
+                miners: number(values, &MINERS, 1..=10_000, 1_000)?,
+                blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
+            }),
+            other => unreachable!("{other} is in the table of commands but not built"),
+        })
+    }
+
+    /// The only operand, if there is one.
+    fn operand(&self, operands: Vec<OsString>) -> Result<Option<PathBuf>, Usage> {
+        let mut operands = operands.into_iter();
+        let first = operands.next().map(PathBuf::from);
+        match operands.next() {
+            None => Ok(first),
+            Some(word) => Err(self.unexpected(&word)),
+        }
+    }
+
+    /// The only operand, which must be there.
+    fn needed(&self, operands: Vec<OsString>) -> Result<PathBuf, Usage> {
+        let missing = || Usage(format!("no {}; the usage is edgepool {}", self.operands, self.usage()));
+        self.operand(operands)?.ok_or_else(missing)
+    }
+}
+
+fn number(values: &Values, flag: &Flag, range: RangeInclusive<u64>, default: u64) -> Result<u64, Usage> {
+    let Some(word) = values.get(flag.name) else { return Ok(default) };
+    let word = word.to_string_lossy();
+    word.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let (first, last) = (range.start(), range.end());
+        Usage(format!("--{} takes a whole number from {first} to {last}, not \"{word}\"", flag.name))
+    })
+}
+
+fn seconds(values: &Values) -> Result<Option<u64>, Usage> {
+    let Some(word) = values.get(SECONDS.name) else { return Ok(None) };
+    let word = word.to_string_lossy();
+    match word.parse() {
+        Ok(seconds @ 1..=31_536_000) => Ok(Some(seconds)),
+        _ => Err(Usage(format!("--seconds takes a whole number from 1 to 31536000, not \"{word}\""))),
+    }
+}
+
+fn url(values: &Values) -> Result<NodeSpec, Usage> {
+    let text = values.get(URL.name).map_or(DEFAULT_URL.into(), |word| word.to_string_lossy());
+    http_url(&text, HTTP_PORT).map_err(|what| Usage(format!("--url {what}")))
+}
+
+fn params(words: impl Iterator<Item = String>) -> Value {
+    let mut list: Vec<Value> = words.map(param).collect();
+    match list.as_mut_slice() {
+        [Value::Object(named)] => Value::Object(std::mem::take(named)),
+        _ => Value::Array(list),
+    }
+}
+
+fn param(word: String) -> Value {
+    match serde_json::from_str(&word) {
+        // A number that JSON can't carry exactly, such as a hash without letters or "0.10".
+        Ok(Value::Number(number)) if number.to_string() != word => Value::String(word),
+        Ok(value) => value,
+        Err(_) => Value::String(word),
+    }
+}

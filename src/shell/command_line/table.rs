@@ -1,0 +1,141 @@
+//! The commands and their options, as the help shows them and as the words are checked against.
+
+use std::fmt;
+
+/// An option.
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    /// What its value is called; empty when it takes none.
+    pub(super) value: &'static str,
+    pub(super) about: &'static str,
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gap = if self.value.is_empty() { "" } else { " " };
+        write!(f, "--{}{gap}{}", self.name, self.value)
+    }
+}
+
+/// A command as the help shows it and as the words are checked against.
+pub(super) struct Entry {
+    /// One word, or two where several commands share the first.
+    pub(super) name: &'static str,
+    /// What follows beside the options.
+    pub(super) operands: &'static str,
+    pub(super) flags: &'static [Flag],
+    pub(super) about: &'static str,
+    pub(super) more: &'static str,
+}
+
+pub(super) const CONFIG: Flag =
+    Flag { name: "config", value: "FILE", about: "the configuration (default /etc/edgepool/edgepool.json)" };
+pub(super) const SECONDS: Flag =
+    Flag { name: "seconds", value: "N", about: "end after so many seconds (default: at Ctrl-C)" };
+pub(super) const DATA_DIR: Flag =
+    Flag { name: "data-dir", value: "DIR", about: "keep the ledger here (default: removed at the end)" };
+pub(super) const URL: Flag =
+    Flag { name: "url", value: "URL", about: "the pool's RPC port (default http://127.0.0.1:8080)" };
+pub(super) const TOKEN_FILE: Flag =
+    Flag { name: "token-file", value: "FILE", about: "the admin token, for methods that change anything" };
+pub(super) const LEDGER_DIR: Flag =
+    Flag { name: "data-dir", value: "DIR", about: "the directory that holds ledger/ (default: the configuration's)" };
+pub(super) const POOL: Flag = Flag { name: "pool", value: "NAME", about: "only this pool (default: all)" };
+pub(super) const NODE: Flag =
+    Flag { name: "node", value: "", about: "compare with the chain, by the configuration's nodes" };
+pub(super) const LIVE_URL: Flag =
+    Flag { name: "url", value: "URL", about: "the running pool's RPC port (default: the configuration's, if it runs)" };
+pub(super) const BENCH_DIR: Flag =
+    Flag { name: "data-dir", value: "DIR", about: "measure on this directory's disk (default: the system's temp)" };
+pub(super) const COMMITS: Flag =
+    Flag { name: "commits", value: "N", about: "commits for each interval (default 3000)" };
+pub(super) const YEAR: Flag =
+    Flag { name: "year", value: "", about: "write a year of blocks instead, and say how large that is" };
+pub(super) const MINERS: Flag = Flag { name: "miners", value: "N", about: "miners that work (default 1000)" };
+pub(super) const BLOCKS: Flag =
+    Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
+
+/// Every command, in the order of the help.
+pub(super) const COMMANDS: &[Entry] = &[
+    Entry {
+        name: "run",
+        operands: "",
+        flags: &[CONFIG],
+        about: "run the pool",
+        more: "Logs to standard error; RUST_LOG sets how much. Ends at SIGTERM or Ctrl-C.",
+    },
+    Entry {
+        name: "check",
+        operands: "",
+        flags: &[CONFIG],
+        about: "check the configuration and show what would run",
+        more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0.",
+    },
+    Entry {
+        name: "demo",
+        operands: "",
+        flags: &[SECONDS, DATA_DIR],
+        about: "run the whole pool with a chain and miners of its own",
+        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.",
+    },
+    Entry {
+        name: "status",
+        operands: "",
+        flags: &[URL],
+        about: "show a running pool as a table",
+        more: "Asks the pool's RPC port, which needs no token.",
+    },
+    Entry {
+        name: "call",
+        operands: "METHOD [PARAMS...]",
+        flags: &[URL, TOKEN_FILE],
+        about: "make one JSON-RPC call to a running pool",
+        more: "A parameter that is JSON is sent as that, anything else as a string. A single object holds the\n\
+               parameters by name: edgepool call getinfo '{\"pool\": \"ltc\"}'. \"call help\" lists the methods.",
+    },
+    Entry {
+        name: "ledger export",
+        operands: "[FILE]",
+        flags: &[CONFIG, LEDGER_DIR],
+        about: "write the whole ledger as JSON lines, also while the pool runs",
+        more: "To standard output when FILE is - or absent. The same on every machine: it moves a ledger between 32-\n\
+               and 64-bit boards. FILE must not exist.",
+    },
+    Entry {
+        name: "ledger import",
+        operands: "FILE",
+        flags: &[CONFIG, LEDGER_DIR],
+        about: "make the ledger from an export, where there is none",
+        more: "Checks every line and the journal's chain; nothing is there before all of it is.",
+    },
+    Entry {
+        name: "ledger backup",
+        operands: "DIR",
+        flags: &[CONFIG, LEDGER_DIR],
+        about: "copy the ledger compactly to a new directory, also while the pool runs",
+        more: "The copy is read back before this says that it is done. DIR can be used like a data_dir.",
+    },
+    Entry {
+        name: "ledger restore",
+        operands: "BACKUP",
+        flags: &[CONFIG, LEDGER_DIR],
+        about: "put a backup or an export in place of the ledger, damaged or not",
+        more: "Stop the pool first. The ledger that was there is kept beside it as ledger.replaced-N.",
+    },
+    Entry {
+        name: "ledger verify",
+        operands: "",
+        flags: &[CONFIG, LEDGER_DIR, POOL, NODE, LIVE_URL],
+        about: "check the ledger against itself, the running pool and the chain",
+        more: "Replays the journal, sums everything up anew and redoes every split by the payout rule; compares with\n\
+               the pool if it runs and, with --node, every coinbase and settled payment with the chain. Exits with 1\n\
+               and every difference when something is off.",
+    },
+    Entry {
+        name: "bench ledger",
+        operands: "",
+        flags: &[BENCH_DIR, COMMITS, YEAR, MINERS, BLOCKS],
+        about: "measure what the ledger writes to a disk, or how large it grows",
+        more: "Writes real commits of 10 shares a second to a ledger of its own, which is removed at the end.",
+    },
+];

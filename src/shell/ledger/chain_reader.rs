@@ -1,0 +1,222 @@
+//! Blocks and their transactions as a coin node tells them, call by call. Only reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::base::amount::parse_amount;
+use crate::coin::script::Script;
+use crate::pool::spec::NodeSpec;
+use crate::shell::http_call::{self, CallError};
+use crate::shell::secrets::Secret;
+
+/// `getblockhash` beyond the tip.
+const OUT_OF_RANGE: i64 = -8;
+/// The opcode that makes an output unspendable.
+const OP_RETURN: u8 = 0x6a;
+
+/// Why something could not be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The node does not answer any more.
+    Lost(String),
+    /// Its answer is not what it should be.
+    Answer(String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Lost(what) => write!(f, "the node does not answer: {what}"),
+            ReadError::Answer(what) => write!(f, "the node's answer: {what}"),
+        }
+    }
+}
+
+/// One output of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Output {
+    /// Whom it pays.
+    pub(super) script: Script,
+    /// In base units.
+    pub(super) amount: u64,
+}
+
+impl Output {
+    /// Whether it pays nobody and only says something.
+    pub(super) fn is_commitment(&self) -> bool {
+        self.amount == 0 && self.script.as_bytes().first() == Some(&OP_RETURN)
+    }
+}
+
+/// A transaction of a block.
+#[derive(Clone, Debug)]
+pub(super) struct ReadTransaction {
+    /// Its id, as people see it.
+    pub(super) txid: String,
+    /// The script of its first input, which is free in a coinbase.
+    pub(super) coinbase: Option<Vec<u8>>,
+    /// What it pays.
+    pub(super) outputs: Vec<Output>,
+}
+
+/// A connection to the first node of a chain that answers and is in sync.
+pub(super) struct ChainReader {
+    node: NodeSpec,
+    authorization: Option<String>,
+    /// Height of the node's tip when the reading began.
+    pub(super) tip: u32,
+    hashes: BTreeMap<u32, Option<String>>,
+}
+
+impl ChainReader {
+    /// Tries the nodes in turn; the error says what is wrong with each.
+    pub(super) fn connect(nodes: &[NodeSpec], secrets: &[Secret]) -> Result<ChainReader, String> {
+        let mut reasons = Vec::new();
+        for (node, secret) in nodes.iter().zip(secrets) {
+            match ChainReader::try_connect(node, secret) {
+                Ok(reader) => return Ok(reader),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(format!("no node can be asked: {}", reasons.join("; ")))
+    }
+
+    fn try_connect(node: &NodeSpec, secret: &Secret) -> Result<ChainReader, String> {
+        let text = secret.credentials()?;
+        let authorization = (!text.is_empty()).then(|| format!("Basic {}", BASE64_STANDARD.encode(text)));
+        let mut reader = ChainReader { node: node.clone(), authorization, tip: 0, hashes: BTreeMap::new() };
+        let info = reader.call("getblockchaininfo", json!([])).map_err(|error| format!("{}: {error}", node.url))?;
+        let info: Value = serde_json::from_str(info.get()).map_err(|error| format!("{}: {error}", node.url))?;
+        let height = |name: &str| info[name].as_u64().and_then(|height| u32::try_from(height).ok());
+        let (Some(blocks), Some(headers)) = (height("blocks"), height("headers")) else {
+            return Err(format!("{} does not say how high its chain is", node.url));
+        };
+        if info["initialblockdownload"] == true || blocks < headers {
+            return Err(format!("{} is at block {blocks} of {headers}", node.url));
+        }
+        reader.tip = blocks;
+        Ok(reader)
+    }
+
+    /// The node that is asked, without credentials.
+    pub(super) fn url(&self) -> &str {
+        &self.node.url
+    }
+
+    /// The hash of the main chain's block at a height; `None` beyond its tip.
+    pub(super) fn hash_at(&mut self, height: u32) -> Result<Option<String>, ReadError> {
+        if let Some(hash) = self.hashes.get(&height) {
+            return Ok(hash.clone());
+        }
+        let hash = match self.call("getblockhash", json!([height])) {
+            Ok(answer) => Some(parsed::<String>(&answer)?),
+            Err(CallError::Rpc { code: OUT_OF_RANGE, .. }) => None,
+            Err(error) => return Err(read_error(error)),
+        };
+        self.hashes.insert(height, hash.clone());
+        Ok(hash)
+    }
+
+    /// What the coinbase of a block pays.
+    pub(super) fn coinbase(&self, hash: &str) -> Result<Vec<Output>, ReadError> {
+        Ok(self.first_transaction(hash)?.outputs)
+    }
+
+    /// The coinbase of a block.
+    pub(super) fn first_transaction(&self, hash: &str) -> Result<ReadTransaction, ReadError> {
+        let block = self.block(hash)?;
+        let block: RawBlock = parsed(&block)?;
+        let first = block.tx.first().ok_or_else(|| ReadError::Answer(format!("block {hash} is empty")))?;
+        read_transaction(first)
+    }
+
+    /// What a transaction of a block pays; `None` when it is not there.
+    pub(super) fn transaction(&self, block: &str, txid: &str) -> Result<Option<Vec<Output>>, ReadError> {
+        let block = self.block(block)?;
+        let block: RawBlock = parsed(&block)?;
+        for transaction in block.tx {
+            let Name { txid: name } = parsed(transaction)?;
+            if name == txid {
+                return Ok(Some(read_transaction(transaction)?.outputs));
+            }
+        }
+        Ok(None)
+    }
+
+    fn block(&self, hash: &str) -> Result<Box<RawValue>, ReadError> {
+        self.call("getblock", json!([hash, 2])).map_err(read_error)
+    }
+
+    fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {
+        http_call::call_raw(&self.node, self.authorization.as_deref(), method, &params)
+    }
+}
+
+/// A block whose transactions are still text: their amounts are decimals, not floats.
+#[derive(Deserialize)]
+struct RawBlock<'j> {
+    #[serde(borrow)]
+    tx: Vec<&'j RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    txid: String,
+}
+
+#[derive(Deserialize)]
+struct RawTransaction<'j> {
+    txid: String,
+    vin: Vec<RawInput>,
+    #[serde(borrow)]
+    vout: Vec<RawOutput<'j>>,
+}
+
+#[derive(Deserialize)]
+struct RawInput {
+    coinbase: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawOutput<'j> {
+    #[serde(borrow)]
+    value: &'j RawValue,
+    #[serde(rename = "scriptPubKey")]
+    script: RawScript,
+}
+
+#[derive(Deserialize)]
+struct RawScript {
+    hex: String,
+}
+
+fn read_transaction(raw: &RawValue) -> Result<ReadTransaction, ReadError> {
+    let raw: RawTransaction = parsed(raw)?;
+    let bytes = |text: &str| hex::decode(text).map_err(|error| ReadError::Answer(format!("{}: {error}", raw.txid)));
+    let mut outputs = Vec::with_capacity(raw.vout.len());
+    for output in &raw.vout {
+        let amount = parse_amount(output.value.get())
+            .map_err(|error| ReadError::Answer(format!("{}: {} {error}", raw.txid, output.value)))?;
+        outputs.push(Output { script: Script::from_bytes(bytes(&output.script.hex)?), amount });
+    }
+    let coinbase = raw.vin.first().and_then(|input| input.coinbase.as_deref()).map(bytes).transpose()?;
+    Ok(ReadTransaction { txid: raw.txid.clone(), coinbase, outputs })
+}
+
+fn parsed<'j, T: Deserialize<'j>>(answer: &'j RawValue) -> Result<T, ReadError> {
+    serde_json::from_str(answer.get()).map_err(|error| ReadError::Answer(error.to_string()))
+}
+
+fn read_error(error: CallError) -> ReadError {
+    match error {
+        CallError::Connection(what) => ReadError::Lost(what),
+        CallError::Answer(what) => ReadError::Answer(what),
+        CallError::Rpc { code, message } => ReadError::Answer(format!("{message} ({code})")),
+    }
+}

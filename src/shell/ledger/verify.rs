@@ -1,0 +1,228 @@
+//! `edgepool ledger verify`: is the ledger true? The journal is replayed, every sum is made again from its entries
+//! alone, every split is redone by the payout rule, and the result is compared with the running pool and, if asked,
+//! with the chain. Never changes anything.
+
+mod balances;
+mod block;
+mod books;
+mod chain;
+mod fault;
+mod live;
+mod payment;
+mod replay;
+mod window;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::{TaskError, Which};
+use crate::base::amount::{format_amount, format_signed};
+use crate::coin::script::Script;
+use crate::pool::ledger::{Ledger, Totals};
+use crate::pool::record::{MinerId, Recovered};
+use crate::pool::spec::NodeSpec;
+use crate::shell::config::{self, Config, PoolConfig};
+use crate::shell::store::{Snapshot, Store};
+use fault::Faults;
+use replay::Audit;
+
+/// How often, and how long apart, it is looked again where what differs may be about to be written.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(4);
+
+/// What is compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only the pool of this name.
+    pub pool: Option<String>,
+    /// Also with the chain, by the nodes of the configuration.
+    pub node: bool,
+    /// The running pool's RPC port; the configuration's when absent.
+    pub url: Option<NodeSpec>,
+}
+
+/// The output scripts of a pool's miners, and how they are called.
+pub(super) struct Names<'n> {
+    scripts: BTreeMap<MinerId, Script>,
+    pool: Option<&'n PoolConfig>,
+}
+
+impl<'n> Names<'n> {
+    pub(super) fn new(recovered: &Recovered, pool: Option<&'n PoolConfig>) -> Names<'n> {
+        let script = |(miner, script): &(MinerId, Vec<u8>)| (*miner, Script::from_bytes(script.clone()));
+        Names { scripts: recovered.miners.iter().map(script).collect(), pool }
+    }
+
+    fn script(&self, miner: MinerId) -> Option<&Script> {
+        self.scripts.get(&miner)
+    }
+
+    /// A script as people know it.
+    fn text(&self, chain: u8, script: &Script) -> String {
+        let spec = self.pool.and_then(|pool| pool.spec.chains.get(usize::from(chain)));
+        spec.map_or_else(|| hex::encode(script.as_bytes()), |spec| spec.address_text(script))
+    }
+
+    fn miner(&self, chain: u8, miner: MinerId) -> String {
+        let text = self.script(miner).map_or_else(|| "no script".to_string(), |script| self.text(chain, script));
+        format!("miner {miner} ({text})")
+    }
+
+    fn chain(&self, chain: u8) -> String {
+        let spec = self.pool.and_then(|pool| pool.spec.chains.get(usize::from(chain)));
+        spec.map_or_else(|| format!("chain {chain}"), |spec| spec.name.clone())
+    }
+}
+
+/// Checks the ledger, and says what it holds; every difference is in the error.
+pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
+    let needs_config = which.data_dir.is_none() || options.node;
+    let config = needs_config.then(|| config::read(&which.config)).transpose().map_err(TaskError::Config)?;
+    let data_dir = which.data_dir.clone().or_else(|| config.as_ref().map(|config| config.data_dir.clone()));
+    let data_dir = data_dir.expect("either is given");
+    // The running pool of the configuration has another ledger than a directory that was named.
+    let configured = config.as_ref().filter(|_| which.data_dir.is_none()).and_then(rpc_url);
+    let live = Live { must: options.url.is_some(), url: options.url.clone().or(configured) };
+    let mut tries = TRIES;
+    loop {
+        let report = look(&data_dir, config.as_ref(), options, &live)?;
+        tries -= 1;
+        if report.faults.is_empty() {
+            return Ok(report.text);
+        }
+        if tries == 0 || !report.faults.may_pass() {
+            return Err(TaskError::Faults(report.faults.into_lines()));
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Where the pool runs that has this ledger.
+struct Live {
+    url: Option<NodeSpec>,
+    /// It must run.
+    must: bool,
+}
+
+/// What was found in one look.
+struct Report {
+    text: String,
+    faults: Faults,
+}
+
+fn look(data_dir: &Path, config: Option<&Config>, options: &Options, live: &Live) -> Result<Report, TaskError> {
+    let mut report = Report { text: String::new(), faults: Faults::default() };
+    let audits = audit(data_dir, config, options, &mut report.faults)?;
+    for (name, audit) in &audits {
+        let pool = config.and_then(|config| config.pools.iter().find(|pool| pool.spec.name == *name));
+        let names = Names::new(&audit.recovered, pool);
+        let Report { text, faults } = &mut report;
+        faults.enter(name);
+        writeln!(
+            text,
+            "pool {name}: {} entries of the journal, {} miners, {} cells",
+            audit.last,
+            audit.recovered.miners.len(),
+            audit.recovered.cells.len()
+        )
+        .expect("a String takes everything");
+        for (index, ledger) in audit.ledgers() {
+            *text += &summary(&names.chain(index), ledger);
+        }
+        if let Some(url) = &live.url {
+            *text += &live::compare(url, live.must, name, &names, audit, faults);
+        }
+        match pool {
+            Some(pool) if options.node => *text += &chain::compare(pool, &names, audit, faults),
+            None if options.node => *text += "  not compared with the chain: it is not in the configuration\n",
+            _ => {}
+        }
+    }
+    Ok(report)
+}
+
+/// Replays the journals of one moment. Afterwards the file is not held any more.
+fn audit(
+    data_dir: &Path,
+    config: Option<&Config>,
+    options: &Options,
+    faults: &mut Faults,
+) -> Result<Vec<(String, Audit)>, TaskError> {
+    let snapshot: Snapshot = Store::open_read_only(data_dir)?;
+    let wanted = |name: &&String| options.pool.as_ref().is_none_or(|pool| pool == *name);
+    let names: Vec<String> = snapshot.pools().iter().filter(wanted).cloned().collect();
+    if let (Some(pool), true) = (&options.pool, names.is_empty()) {
+        let known = snapshot.pools().join(", ");
+        return Err(TaskError::Refused(format!("the ledger has no pool {pool}; it has {known}")));
+    }
+    let mut audits = Vec::new();
+    for name in names {
+        let index = snapshot.pools().iter().position(|pool| *pool == name).expect("it is one of them");
+        let pool = config.and_then(|config| config.pools.iter().find(|pool| pool.spec.name == name));
+        faults.enter(&name);
+        let recovered = match snapshot.load(index) {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                faults.add("the file", error);
+                continue;
+            }
+        };
+        for what in snapshot.left_out(index)? {
+            faults.add("the file", what);
+        }
+        let audit = replay::audit(&snapshot.journal(index), recovered, pool, faults);
+        audits.push((name, audit));
+    }
+    Ok(audits)
+}
+
+fn summary(chain: &str, ledger: &Ledger) -> String {
+    let blocks = counted("blocks", ledger.blocks().iter().map(|block| block.status.name()));
+    let payments = counted("payments", ledger.payments().iter().map(|payment| payment.status.name()));
+    let Totals { value, paid, owed, fees, payment_fees } = ledger.totals();
+    format!(
+        "  {chain}: {blocks}, {payments}\n  \
+         value {} = paid {} + owed {} + fees and remainders {} + network fees of payments {}\n",
+        wide(value as i128),
+        wide(paid as i128),
+        wide(owed),
+        wide(fees as i128),
+        wide(payment_fees as i128)
+    )
+}
+
+/// How many there are, and of which states: `3 blocks (2 confirmed, 1 orphaned)`.
+fn counted(what: &str, states: impl Iterator<Item = &'static str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for state in states {
+        *counts.entry(state).or_default() += 1;
+    }
+    let total: usize = counts.values().sum();
+    let parts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    if parts.is_empty() { format!("no {what}") } else { format!("{total} {what} ({})", parts.join(", ")) }
+}
+
+/// Base units as whole coins.
+fn coins(units: u64) -> String {
+    format_amount(units)
+}
+
+fn wide(units: i128) -> String {
+    i64::try_from(units).map_or_else(|_| format!("{units} base units"), format_signed)
+}
+
+/// Where the configured pool answers, as this machine reaches it.
+fn rpc_url(config: &Config) -> Option<NodeSpec> {
+    let address = config.rpc_listen.iter().find(|address| address.port() != 0)?;
+    let here = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let authority = SocketAddr::new(here, address.port()).to_string();
+    Some(NodeSpec { url: format!("http://{authority}"), authority, path: "/".into() })
+}

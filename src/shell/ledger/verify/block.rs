@@ -1,0 +1,152 @@
+//! One found block by itself: its split is redone by the payout rule from the work and the balances that its entry
+//! records, and those balances are looked up in the journal before it.
+
+use crate::base::amount::{MILLION, format_signed};
+use crate::coin::script::Script;
+use crate::pool::record::{BlockFound, MinerId, Part, Payout};
+use crate::pool::spec::Terms;
+use crate::pool::split::{Claim, Split, split};
+
+use super::balances::Balances;
+use super::{Names, coins};
+
+/// Everything that is wrong with the entry, in words.
+pub(super) fn check(found: &BlockFound, names: &Names, balances: &Balances) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if let Err(what) = found.check_sums() {
+        // The rule can't be applied to what does not even add up.
+        return vec![format!("it does not add up: {what}")];
+    }
+    for miner in found.parts.iter().map(|part| part.miner).chain([found.finder]) {
+        if names.script(miner).is_none() {
+            wrong.push(format!("miner {miner} has no output script"));
+        }
+    }
+    if found.job_at.pool_ms > found.at.pool_ms {
+        wrong.push("its job is younger than itself".into());
+    }
+    if found.rebuilt {
+        wrong.extend(check_rebuilt(found, names));
+        return wrong;
+    }
+    if found.fee_ppm > MILLION {
+        wrong.push(format!("its fee is {} parts per million", found.fee_ppm));
+        return wrong;
+    }
+    let work: u128 = found.parts.iter().map(|part| u128::from(part.work)).sum();
+    if work > found.total_work {
+        wrong.push(format!("its parts have {work} units of work, and there were {} in all", found.total_work));
+    }
+    let redone = redo(found, names);
+    compare_parts(found, &redone, names, &mut wrong);
+    compare_outputs(found, &redone, names, &mut wrong);
+    if !is_converted(found) {
+        compare_balances(found, names, balances, &mut wrong);
+    }
+    wrong
+}
+
+/// Whether the entry comes from the first format of the ledger, which knew neither the job's moment nor the order of
+/// the outputs.
+pub(super) fn is_converted(found: &BlockFound) -> bool {
+    found.job_at == found.at
+}
+
+fn redo(found: &BlockFound, names: &Names) -> Split {
+    let unknown = Script::from_bytes(Vec::new());
+    let claim =
+        |part: &Part| (part.miner, names.script(part.miner).unwrap_or(&unknown), part.work, part.balance_before);
+    let claims: Vec<Claim> = found
+        .parts
+        .iter()
+        .map(claim)
+        .map(|(miner, script, work, balance)| Claim { miner, script, work, balance })
+        .collect();
+    let terms = Terms {
+        pool_script: Script::from_bytes(found.pool_script.clone()),
+        fee_ppm: found.fee_ppm,
+        min_payout: found.min_payout,
+        max_outputs: found.max_outputs,
+    };
+    split(found.value, &terms, &claims)
+}
+
+fn compare_parts(found: &BlockFound, redone: &Split, names: &Names, wrong: &mut Vec<String>) {
+    for part in &found.parts {
+        let name = names.miner(found.chain, part.miner);
+        match redone.parts.binary_search_by_key(&part.miner, |part| part.miner) {
+            Ok(index) if redone.parts[index].entitled == part.entitled => {}
+            Ok(index) => wrong.push(format!(
+                "{name} is entitled to {}, and the payout rule gives {}",
+                coins(part.entitled),
+                coins(redone.parts[index].entitled)
+            )),
+            Err(_) => wrong.push(format!("{name} has a part, and neither work nor a balance that can be paid")),
+        }
+    }
+}
+
+fn compare_outputs(found: &BlockFound, redone: &Split, names: &Names, wrong: &mut Vec<String>) {
+    let mut expected: Vec<Payout> =
+        redone.paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect();
+    let mut recorded = found.outputs.clone();
+    if is_converted(found) {
+        expected.sort_by_key(|output| output.miner);
+        recorded.sort_by_key(|output| output.miner);
+    }
+    let text = |output: Option<&Payout>| match output {
+        None => "nobody".to_string(),
+        Some(output) => format!("{} to {}", coins(output.amount), names.miner(found.chain, output.miner)),
+    };
+    for index in 0..recorded.len().max(expected.len()) {
+        let (recorded, expected) = (recorded.get(index), expected.get(index));
+        if recorded != expected {
+            let (recorded, expected) = (text(recorded), text(expected));
+            wrong.push(format!("output {index} pays {recorded}, and by the payout rule it is {expected}"));
+        }
+    }
+    if found.pool_amount != redone.pool_amount {
+        let (recorded, expected) = (coins(found.pool_amount), coins(redone.pool_amount));
+        wrong.push(format!("the pool's output is {recorded}, and by the payout rule it is {expected}"));
+    }
+}
+
+fn compare_balances(found: &BlockFound, names: &Names, balances: &Balances, wrong: &mut Vec<String>) {
+    let at = |miner: MinerId| balances.at(miner, found.job_at.pool_ms);
+    for part in &found.parts {
+        let known = at(part.miner);
+        if !known.contains(&part.balance_before) {
+            wrong.push(format!(
+                "{} has a balance of {} before it, and by the journal it was {}",
+                names.miner(found.chain, part.miner),
+                format_signed(part.balance_before),
+                format_signed(known[0])
+            ));
+        }
+    }
+    if found.parts.iter().all(|part| part.work == 0) {
+        return;
+    }
+    let least = i64::try_from(found.min_payout.max(1)).unwrap_or(i64::MAX);
+    let has_part = |miner: &MinerId| found.parts.binary_search_by_key(miner, |part| part.miner).is_ok();
+    for miner in balances.miners().filter(|miner| !has_part(miner)) {
+        if let Some(owed) = at(miner).into_iter().min().filter(|owed| *owed >= least) {
+            let name = names.miner(found.chain, miner);
+            wrong.push(format!("{name} was owed {} and is left out", format_signed(owed)));
+        }
+    }
+}
+
+/// A block that was taken from the chain's own coinbase after the ledger was lost: everybody in it is paid wholly.
+fn check_rebuilt(found: &BlockFound, names: &Names) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for part in &found.parts {
+        let paid = found.outputs.iter().find(|output| output.miner == part.miner).map_or(0, |output| output.amount);
+        let due = i128::from(part.entitled) + i128::from(part.balance_before);
+        if part.work != 0 || part.balance_before < 0 || due != i128::from(paid) {
+            let name = names.miner(found.chain, part.miner);
+            wrong.push(format!("{name} is paid {} by a rebuilt block, and is due {due} base units", coins(paid)));
+        }
+    }
+    wrong
+}

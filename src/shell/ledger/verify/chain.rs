@@ -1,0 +1,149 @@
+//! The ledger against the chain: every block is there or not as recorded, its coinbase pays what is recorded to the
+//! unit, and every settled payment is in its block. Amounts are read as the decimals that the node prints.
+
+use std::fmt::Display;
+
+use super::fault::Faults;
+use super::replay::Audit;
+use super::{Names, coins};
+use crate::base::display_hash;
+use crate::coin::script::Script;
+use crate::pool::ledger::{Block, Ledger, Payment, Signed};
+use crate::pool::record::{BlockStatus, PaymentStatus};
+use crate::shell::config::PoolConfig;
+use crate::shell::ledger::chain_reader::{ChainReader, Output, ReadError};
+
+/// Compares each chain of a pool, and says what was compared.
+pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &mut Faults) -> String {
+    let mut text = String::new();
+    for ((index, ledger), (spec, secrets)) in audit.ledgers().zip(pool.spec.chains.iter().zip(&pool.secrets)) {
+        match ChainReader::connect(&spec.nodes, secrets) {
+            Err(why) => faults.add(format!("chain {}", spec.name), why),
+            Ok(reader) => {
+                let mut comparison = Comparison { reader, index, names, faults, coinbases: 0, payments: 0 };
+                comparison.run(ledger);
+                let Comparison { reader, coinbases, payments, .. } = comparison;
+                text += &format!("  {} has {coinbases} coinbases and {payments} payments as recorded\n", reader.url());
+            }
+        }
+    }
+    text
+}
+
+struct Comparison<'c> {
+    reader: ChainReader,
+    index: u8,
+    names: &'c Names<'c>,
+    faults: &'c mut Faults,
+    coinbases: usize,
+    payments: usize,
+}
+
+impl Comparison<'_> {
+    fn run(&mut self, ledger: &Ledger) {
+        for block in ledger.blocks() {
+            let place =
+                format!("entry {} (block {} {})", block.seq, block.found.height, display_hash(&block.found.hash));
+            if let Err(error) = self.compare_block(block, &place) {
+                self.faults.add(&place, &error);
+                if matches!(error, ReadError::Lost(_)) {
+                    return;
+                }
+            }
+        }
+        for payment in ledger.payments() {
+            let (PaymentStatus::Settled { height, block }, Some(signed)) = (&payment.status, &payment.signed) else {
+                continue;
+            };
+            let place =
+                format!("entry {} (payment {} {})", signed.seq, payment.queued.payment, display_hash(&signed.txid));
+            let read = self.compare_payment((payment, signed), *height, &display_hash(block), &place);
+            if let Err(error) = read {
+                self.faults.add(&place, error);
+            }
+        }
+    }
+
+    fn compare_block(&mut self, block: &Block, place: &str) -> Result<(), ReadError> {
+        let (hash, height) = (display_hash(&block.found.hash), block.found.height);
+        let there = self.reader.hash_at(height)?;
+        let is_there = there.as_ref() == Some(&hash);
+        let must_be = match block.status {
+            BlockStatus::Submitted => is_there,
+            BlockStatus::Accepted | BlockStatus::Confirmed => true,
+            BlockStatus::Rejected(_) | BlockStatus::Orphaned(_) => false,
+        };
+        if is_there != must_be {
+            let there = there.unwrap_or_else(|| "no block".into());
+            let what = format!("it is {}, and at its height the chain has {there}", block.status.name());
+            self.faults.add_passing(!block.is_final, place, what);
+        }
+        if is_there {
+            let coinbase = self.reader.coinbase(&hash)?;
+            self.compare_coinbase(block, &coinbase, place);
+            self.coinbases += 1;
+        }
+        Ok(())
+    }
+
+    fn compare_coinbase(&mut self, block: &Block, coinbase: &[Output], place: &str) {
+        let found = &block.found;
+        let mut expected: Vec<(Option<Script>, u64)> =
+            found.outputs.iter().map(|out| (self.names.script(out.miner).cloned(), out.amount)).collect();
+        if found.pool_amount > 0 {
+            expected.push((Some(Script::from_bytes(found.pool_script.clone())), found.pool_amount));
+        }
+        let paying: Vec<&Output> = coinbase.iter().filter(|output| !output.is_commitment()).collect();
+        for index in 0..expected.len().max(paying.len()) {
+            let found = paying.get(index).map(|output| (&output.script, output.amount));
+            let recorded = expected.get(index).map(|(script, amount)| (script.as_ref(), *amount));
+            if found.map(|(script, amount)| (Some(script), amount)) != recorded {
+                let recorded = recorded.map(|(script, amount)| self.output(script, amount));
+                let found = found.map(|(script, amount)| self.output(Some(script), amount));
+                let nothing = || "nothing".to_string();
+                let (found, recorded) = (found.unwrap_or_else(nothing), recorded.unwrap_or_else(nothing));
+                self.faults
+                    .add(place, format!("output {index} of its coinbase is {found}, and recorded is {recorded}"));
+            }
+        }
+    }
+
+    fn compare_payment(
+        &mut self,
+        (payment, signed): (&Payment, &Signed),
+        height: u32,
+        block: &str,
+        place: &impl Display,
+    ) -> Result<(), ReadError> {
+        let there = self.reader.hash_at(height)?.unwrap_or_else(|| "no block".into());
+        if there != block {
+            let what = format!("it is settled in block {block}, and at height {height} the chain has {there}");
+            self.faults.add(place, what);
+            return Ok(());
+        }
+        let Some(outputs) = self.reader.transaction(block, &display_hash(&signed.txid))? else {
+            self.faults.add(place, format!("its transaction is not in block {block}, in which it is settled"));
+            return Ok(());
+        };
+        for (index, recorded) in signed.outputs.iter().enumerate() {
+            let script = self.names.script(recorded.miner);
+            let found = outputs.get(index);
+            if found.is_none_or(|out| Some(&out.script) != script || out.amount != recorded.received) {
+                let found = found.map_or("nothing".into(), |out| self.output(Some(&out.script), out.amount));
+                let recorded = self.output(script, recorded.received);
+                self.faults.add(place, format!("its output {index} is {found}, and recorded is {recorded}"));
+            }
+        }
+        if outputs.len() > signed.outputs.len() + 1 {
+            let number = payment.queued.payment;
+            self.faults.add(place, format!("payment {number} has more outputs than recorded and its change"));
+        }
+        self.payments += 1;
+        Ok(())
+    }
+
+    fn output(&self, script: Option<&Script>, amount: u64) -> String {
+        let to = script.map_or("nobody".into(), |script| self.names.text(self.index, script));
+        format!("{} to {to}", coins(amount))
+    }
+}

@@ -1,0 +1,129 @@
+//! The contributions on disk: whose they are, and whether they fit the work that blocks and the clock's mark tell of.
+
+use std::collections::BTreeMap;
+
+use super::fault::Faults;
+use super::{Names, block};
+use crate::coin::script::Script;
+use crate::pool::record::{BlockFound, Cell, CellKey, ClockMark, MinerId, Recovered, Stamp};
+
+/// The cells, and the work that blocks were found with.
+pub(super) struct Work {
+    cells: Vec<(CellKey, Cell)>,
+    mark: ClockMark,
+    /// [`BlockFound::total_work`] of the last block of each chain.
+    totals: BTreeMap<u8, u128>,
+}
+
+impl Work {
+    /// The work that is on disk. Miners and cells are checked by themselves.
+    pub(super) fn new(recovered: &Recovered, names: &Names, faults: &mut Faults) -> Work {
+        let mut by_script: BTreeMap<&Script, MinerId> = BTreeMap::new();
+        for (miner, script) in &names.scripts {
+            if let Some(other) = by_script.insert(script, *miner) {
+                faults.add(format!("miner {miner}"), format!("it has the output script of miner {other}"));
+            }
+        }
+        let mark = recovered.clock.unwrap_or_default();
+        for (key, cell) in &recovered.cells {
+            let place = || format!("cell of miner {} at {}", key.miner, key.slot_start_ms);
+            if names.script(key.miner).is_none() {
+                faults.add(place(), "the miner has no output script");
+            }
+            if (cell.shares == 0) != (cell.work == 0) {
+                faults.add(place(), format!("it has {} shares of {} units of work", cell.shares, cell.work));
+            }
+            if key.slot_start_ms > mark.pool_ms {
+                faults.add(place(), format!("it begins after the clock's mark, {}", mark.pool_ms));
+            }
+        }
+        Work { cells: recovered.cells.clone(), mark, totals: BTreeMap::new() }
+    }
+
+    /// What is wrong with a found block's work, in words.
+    pub(super) fn check(&mut self, found: &BlockFound, names: &Names) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(before) = self.totals.insert(found.chain, found.total_work)
+            && found.total_work < before
+        {
+            wrong
+                .push(format!("{} units of work were done in all, and {before} at the block before", found.total_work));
+        }
+        if found.total_work > self.mark.total_work {
+            let marked = self.mark.total_work;
+            wrong.push(format!(
+                "{} units of work were done in all, and the clock's mark has {marked}",
+                found.total_work
+            ));
+            return wrong;
+        }
+        let oldest = self.cells.first().map_or(u64::MAX, |(key, _)| key.slot_start_ms);
+        if !found.rebuilt && oldest <= found.at.pool_ms {
+            self.check_since(found, &mut wrong);
+            if !block::is_converted(found) {
+                self.check_parts(found, names, &mut wrong);
+            }
+        }
+        wrong
+    }
+
+    /// Work that came after the block is in cells of its slot or later, and nothing else is in later ones.
+    fn check_since(&self, found: &BlockFound, wrong: &mut Vec<String>) {
+        let since = self.mark.total_work - found.total_work;
+        let slot = self.slot_of(found.at.pool_ms);
+        let sum = |after: &dyn Fn(u64) -> bool| -> u128 {
+            let wanted = self.cells.iter().filter(|(key, _)| after(key.slot_start_ms));
+            wanted.map(|(_, cell)| u128::from(cell.work)).sum()
+        };
+        let (least, most) = (sum(&|start| start > found.at.pool_ms), sum(&|start| start >= slot));
+        if since < least || since > most {
+            wrong.push(format!(
+                "{since} units of work were done since by the clock's mark, and the cells have {least} to {most}"
+            ));
+        }
+    }
+
+    /// What a miner did in slots that were over when the job was made is part of its work in the window.
+    fn check_parts(&self, found: &BlockFound, names: &Names, wrong: &mut Vec<String>) {
+        let slot = self.slot_of(found.job_at.pool_ms);
+        let mut before: BTreeMap<MinerId, u128> = BTreeMap::new();
+        for (key, cell) in self.cells.iter().take_while(|(key, _)| key.slot_start_ms < slot) {
+            *before.entry(key.miner).or_default() += u128::from(cell.work);
+        }
+        for (miner, work) in before {
+            let part = found.parts.binary_search_by_key(&miner, |part| part.miner);
+            let credited = part.map_or(0, |index| found.parts[index].work);
+            if work > u128::from(credited) {
+                let name = names.miner(found.chain, miner);
+                wrong.push(format!("{name} is credited {credited} units of work, and its older cells have {work}"));
+            }
+        }
+    }
+
+    /// Start of the last slot on disk that began by then.
+    fn slot_of(&self, pool_ms: u64) -> u64 {
+        let after = self.cells.partition_point(|(key, _)| key.slot_start_ms <= pool_ms);
+        after.checked_sub(1).map_or(0, |index| self.cells[index].0.slot_start_ms)
+    }
+
+    /// The cells all together, and the mark, at the end of the journal.
+    pub(super) fn finish(self, recovered: &Recovered, last: Stamp, faults: &mut Faults) {
+        let work: u128 = self.cells.iter().map(|(_, cell)| u128::from(cell.work)).sum();
+        let shares: u64 = self.cells.iter().map(|(_, cell)| u64::from(cell.shares)).sum();
+        let ClockMark { pool_ms, total_work, total_shares, .. } = self.mark;
+        if work > total_work {
+            faults.add("the cells", format!("they have {work} units of work, and the clock's mark {total_work}"));
+        }
+        if shares > total_shares {
+            faults.add("the cells", format!("they have {shares} shares, and the clock's mark {total_shares}"));
+        }
+        if last.pool_ms > pool_ms {
+            faults
+                .add("the clock's mark", format!("it is {pool_ms}, before an entry of the journal, {}", last.pool_ms));
+        }
+        let newest = self.totals.values().max();
+        if recovered.clock.is_none() && newest.is_some() {
+            faults.add("the clock's mark", "there is none");
+        }
+    }
+}
