@@ -16,43 +16,22 @@ use crate::world::{ADDRESSES, CONFIRMATIONS, DEEPEST, MATURITY, SECOND, World, a
 const MOST_PRIVATE: u32 = 4;
 
 impl World {
-    /// One step: something happens, everything is checked.
-    pub fn step(&mut self) {
+    /// One step: something happens, everything is checked. At first there is mostly mining, later mostly paying.
+    pub fn step(&mut self, is_paying: bool) {
         let event = self.rng.below(100);
         if self.is_verbose {
             let (height, blocks) = (self.tree.height(&self.tree.tip), self.oracle.books.blocks.len());
-            eprintln!("{} event {event}, tip {height}, {blocks} blocks", self.now.wall_ms);
+            let (phase, payments) = (if is_paying { "paying" } else { "mining" }, self.oracle.books.payments.len());
+            eprintln!("{} {phase} {event}: tip {height}, {blocks} blocks, {payments} payments", self.now.wall_ms);
         }
-        match event {
-            0..=17 => self.work(Want::Share),
-            18..=24 => self.work(Want::Block),
-            25 | 26 => self.two_blocks(),
-            27 | 28 => self.late_block(),
-            29..=33 => self.misbehave(),
-            34..=38 => self.connect(),
-            39 => self.disconnect(),
-            40..=51 => self.pass(3 * SECOND),
-            52 | 53 => self.pass(25 * SECOND),
-            54..=62 => self.extend(1),
-            63 | 64 => self.extend(4),
-            65 | 66 => self.extend(9),
-            67..=71 => self.reorganise(),
-            72..=75 => self.trouble_node(),
-            76 => self.crash_node(),
-            77 => self.disk.fault = if self.disk.fault.is_none() { Some("no space left".into()) } else { None },
-            78..=81 => {
-                let at = self.rng.below(POINTS.len() as u64) as usize;
-                self.armed = Some(POINTS[at]);
-            }
-            82 => self.is_dead = true,
-            83 => self.change_terms(),
-            84..=89 => self.queue_payment(),
-            90..=94 => self.trouble_wallet(),
-            95 | 96 => self.spend_elsewhere(),
-            _ => self.disk.fault = None,
+        if is_paying {
+            self.pay_by_chance(event)
+        } else {
+            self.mine_by_chance(event)
         }
         self.turn();
         self.follow();
+        self.recover();
         if self.is_dead {
             let pause = self.rng.below(30 * SECOND);
             self.restart(pause);
@@ -60,6 +39,84 @@ impl World {
         self.settle();
         self.oracle.audit(&self.pool, &self.disk, self.now.wall_ms);
         self.check_words();
+    }
+
+    fn mine_by_chance(&mut self, event: u64) {
+        match event {
+            0..=19 => self.work(Want::Share),
+            20..=28 => self.work(Want::Block),
+            29..=31 => self.two_blocks(),
+            32 | 33 => self.late_block(),
+            34..=39 => self.misbehave(),
+            40..=44 => self.connect(),
+            45 => self.disconnect(),
+            46..=57 => self.pass(6 * SECOND),
+            58..=60 => self.pass(25 * SECOND),
+            61..=68 => self.extend(1),
+            69 | 70 => self.extend(4),
+            71 => self.extend(9),
+            72..=77 => self.reorganise(),
+            78..=82 => self.trouble_node(),
+            83 => self.crash_node(),
+            84 => self.disk.fault = Some("no space left".into()),
+            85..=91 => self.arm(),
+            92 => self.is_dead = true,
+            93 => self.change_terms(),
+            _ => self.pass(SECOND),
+        }
+    }
+
+    fn pay_by_chance(&mut self, event: u64) {
+        match event {
+            0..=4 => self.work(Want::Share),
+            5..=9 => self.work(Want::Block),
+            10..=12 => self.connect(),
+            13..=25 => self.queue_payment(),
+            26..=31 => self.trouble_wallet(),
+            32..=34 => self.spend_elsewhere(),
+            35..=52 => self.extend(1),
+            53..=57 => self.extend(6),
+            58..=65 => self.reorganise(),
+            66..=75 => self.arm(),
+            76 => self.disk.fault = Some("no space left".into()),
+            77 | 78 => self.trouble_node(),
+            79 => self.crash_node(),
+            80 => self.is_dead = true,
+            81..=95 => self.pass(8 * SECOND),
+            _ => self.pass(70 * SECOND),
+        }
+    }
+
+    fn arm(&mut self) {
+        let at = self.rng.below(POINTS.len() as u64) as usize;
+        self.armed = Some(POINTS[at]);
+    }
+
+    /// What is broken does not stay so for ever.
+    fn recover(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.rng.below(12) == 0 {
+                self.heal_node(index);
+            }
+        }
+        if self.rng.below(8) == 0 {
+            self.disk.fault = None;
+        }
+        if self.rng.below(10) == 0 && self.wallet.trouble != Trouble::None {
+            self.break_wallet(Trouble::None);
+        }
+        let wallet = self.pool.chains()[0].payments.as_ref().expect("there is a wallet");
+        if wallet.status(self.now).trouble.is_some_and(|trouble| trouble.contains("not enough")) {
+            self.oracle.mark("the wallet has not enough");
+        }
+    }
+
+    /// The chain grows until the first blocks are final.
+    pub fn ripen(&mut self) {
+        self.grow(MATURITY, SECOND);
+        if self.is_dead {
+            self.restart(SECOND);
+        }
     }
 
     /// Nothing is said to be in the chain that no node has said to be.
@@ -354,7 +411,10 @@ impl World {
                 self.break_wallet(trouble);
             }
             2 => self.wallet.crash(),
-            _ => self.break_wallet(Trouble::None),
+            _ => {
+                let trouble = if self.rng.below(2) == 0 { Trouble::LostAnswers } else { Trouble::None };
+                self.break_wallet(trouble);
+            }
         }
     }
 

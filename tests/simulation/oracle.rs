@@ -127,7 +127,14 @@ impl Oracle {
                 self.mark(place);
             }
             Entry::PaymentQueued(_) => self.mark("payment queued"),
-            Entry::PaymentSigned(_) => self.mark("payment signed"),
+            Entry::PaymentSigned(signed) => {
+                self.mark("payment signed");
+                let is_borne = signed.outputs.iter().any(|output| output.received < output.amount);
+                self.mark(if is_borne { "a receiver bears the fee" } else { "the pool bears the fee" });
+                if signed.outputs.len() > 1 {
+                    self.mark("a payment of several");
+                }
+            }
             Entry::PaymentJudged(judged) => self.mark(format!("payment {}", judged.status.name())),
             Entry::TermSet(_) => self.mark("a term is set"),
         }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::death::POINTS;
 use crate::world::World;
 
-const STEPS: u32 = 150;
+/// Steps of mining, and then of paying.
+const STEPS: [u32; 2] = [90, 110];
 const SEEDS: u64 = 300;
 
 /// What never happens in any seed fails the sweep; beside all points of death.
@@ -76,7 +77,9 @@ const NEEDED: [&str; 57] = [
 fn play(seed: u64, is_verbose: bool) -> (BTreeSet<String>, u64) {
     let mut world = World::new(seed);
     world.is_verbose = is_verbose;
-    (0..STEPS).for_each(|_| world.step());
+    (0..STEPS[0]).for_each(|_| world.step(false));
+    world.ripen();
+    (0..STEPS[1]).for_each(|_| world.step(true));
     world.quiet();
     let digest = world.digest();
     (world.oracle.marks, digest)

@@ -195,7 +195,8 @@ impl Wallet {
         let foreign = tx.id;
         self.txs.insert(foreign, tx);
         self.broadcast.insert(foreign);
-        if into_mempool && !self.mempool.contains(id) {
+        if into_mempool {
+            self.mempool.remove(id);
             self.mempool.insert(foreign);
         }
         foreign
