@@ -18,3 +18,4 @@ mod sweep;
 mod tree;
 mod wallet;
 mod world;
+mod year;

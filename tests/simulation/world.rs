@@ -359,6 +359,9 @@ impl World {
                 if self.is_dead {
                     return;
                 }
+                if matches!(reply, Reply::Broken(_)) && method == "submitblock" {
+                    self.oracle.mark("answer lost after submitting");
+                }
                 self.pass_on(id(index), link, reply);
                 if let Some(point) = Point::after_answer(&method) {
                     self.point(point);
