@@ -38,7 +38,6 @@ impl World {
         }
         self.settle();
         self.oracle.audit(&self.pool, &self.disk, self.now.wall_ms);
-        self.check_words();
     }
 
     fn mine_by_chance(&mut self, event: u64) {
@@ -76,8 +75,9 @@ impl World {
             32..=34 => self.spend_elsewhere(),
             35..=52 => self.extend(1),
             53..=57 => self.extend(6),
-            58..=65 => self.reorganise(),
-            66..=75 => self.arm(),
+            58..=63 => self.reorganise(),
+            64..=66 => self.undo_spend(),
+            67..=75 => self.arm(),
             76 => self.disk.fault = Some("no space left".into()),
             77 | 78 => self.trouble_node(),
             79 => self.crash_node(),
@@ -119,21 +119,12 @@ impl World {
         }
     }
 
-    /// Nothing is said to be in the chain that no node has said to be.
-    fn check_words(&self) {
-        for block in self.oracle.books.blocks.iter().filter(|block| block.status.name() == "accepted") {
-            let hash = block.found.hash;
-            let is_told = self.nodes.iter().any(|node| node.told.contains(&hash));
-            hold("accepted is what a node has in its chain", is_told, || crate::bytes::show(&hash));
-        }
-    }
-
     /// Nodes and wallet follow the network, most of them, most of the time.
     fn follow(&mut self) {
         for index in 0..self.nodes.len() {
             let private = self.tree.beyond_fork(&self.nodes[index].view, &self.tree.tip);
             if private > MOST_PRIVATE {
-                self.nodes[index].is_isolated = false;
+                self.heal_node(index);
             }
             if private > MOST_PRIVATE || self.rng.below(4) > 0 {
                 self.sync_node(index);
@@ -340,19 +331,32 @@ impl World {
             0 | 1 => {
                 let fault = faults[self.rng.below(faults.len() as u64) as usize];
                 self.oracle.mark(format!("node {fault:?}"));
+                if matches!(fault, Fault::Behind | Fault::Downloading) {
+                    self.fall_behind(index);
+                }
                 self.break_node(index, fault);
             }
             2 => {
                 self.nodes[index].verdict = Some(verdicts[self.rng.below(verdicts.len() as u64) as usize]);
             }
-            3 if self.nodes.len() > 1 => self.nodes[index].is_isolated = true,
+            3 => self.nodes[index].is_isolated = true,
             _ => self.heal_node(index),
         }
+    }
+
+    /// A node has lost its last blocks and has yet to take them in again.
+    fn fall_behind(&mut self, index: usize) {
+        let height = self.tree.height(&self.nodes[index].view).saturating_sub(self.rng.below(8) as u32);
+        if let Some(view) = self.tree.ancestor(&self.nodes[index].view, height) {
+            self.nodes[index].view = view;
+        }
+        self.nodes[index].behind_since = Some(self.now.wall_ms);
     }
 
     fn heal_node(&mut self, index: usize) {
         self.nodes[index].verdict = None;
         self.nodes[index].is_isolated = false;
+        self.nodes[index].behind_since = None;
         if self.nodes[index].fault != Fault::None {
             self.break_node(index, Fault::None);
         }
@@ -433,6 +437,25 @@ impl World {
         }
     }
 
+    /// The branch that took a coin of a payment away is left for one that takes the payment.
+    fn undo_spend(&mut self) {
+        let confirmed = self.wallet.state(&self.tree, &self.tree.tip).confirmed;
+        let ours: Vec<Hash> = self.wallet.sent.iter().map(|(id, _)| *id).collect();
+        let foreign = confirmed.iter().filter(|(id, _)| !ours.contains(id)).map(|(_, (height, _))| *height).max();
+        let tip_height = self.tree.height(&self.tree.tip);
+        let Some(height) = foreign.filter(|height| tip_height - height < DEEPEST) else { return };
+        let Some(fork) = self.tree.ancestor(&self.tree.tip, height - 1) else { return };
+        let mut wanted = self.wallet.minable(&self.tree, &fork);
+        wanted.retain(|id| ours.contains(id));
+        let hash = crate::bytes::sha256d(&self.rng.next_u64().to_be_bytes());
+        self.tree.add(hash, fork, None, wanted, true);
+        let (old, mut tip) = (self.tree.tip, hash);
+        while self.tree.tip == old {
+            tip = self.mine_elsewhere(tip);
+        }
+        self.oracle.mark("a coin comes back to its payment");
+    }
+
     /// Everything is well again; the chain grows until all is final, and the books must close.
     pub fn quiet(&mut self) {
         self.armed = None;
@@ -459,6 +482,10 @@ impl World {
         let unjournaled = self.unjournaled();
         if !unjournaled.is_empty() {
             self.oracle.mark("a block left without the journal");
+        }
+        for block in &self.oracle.books.blocks {
+            let is_offered = self.nodes.iter().any(|node| node.submitted.contains(&block.found.hash));
+            hold("every found block is submitted", is_offered, || crate::bytes::show(&block.found.hash));
         }
         self.oracle.check_end(&self.pool, &self.tree, &self.wallet, &unjournaled);
         self.oracle.marks.extend(self.wallet.codes.iter().map(|code| format!("sending {code}")));

@@ -49,8 +49,12 @@ pub struct Node {
     pub is_isolated: bool,
     /// Lost by a crash, until it hears of them again.
     pub lost: BTreeSet<Hash>,
-    /// Own blocks that it said are in its chain.
-    pub told: BTreeSet<Hash>,
+    /// Since when its view is old, and it says so.
+    pub behind_since: Option<u64>,
+    /// What it said is in its chain: when, at which height, what; and whether it is to be believed.
+    pub told: Vec<(u64, u32, Hash, bool)>,
+    /// Blocks that came to be submitted.
+    pub submitted: BTreeSet<Hash>,
     pub open: BTreeSet<LinkKind>,
     long_poll: Option<u64>,
     template: Value,
@@ -73,7 +77,9 @@ impl Node {
             verdict: None,
             is_isolated: false,
             lost: BTreeSet::new(),
-            told: BTreeSet::new(),
+            behind_since: None,
+            told: Vec::new(),
+            submitted: BTreeSet::new(),
             open: BTreeSet::new(),
             long_poll: None,
             extension: hex::decode(format!("{data}01{mweb}")).unwrap(),
@@ -91,6 +97,17 @@ impl Node {
         }
     }
 
+    /// Whether it said so, and was to be believed.
+    pub fn has_told(&self, hash: &Hash) -> bool {
+        self.told.iter().any(|(_, _, told, is_believable)| told == hash && *is_believable)
+    }
+
+    /// When it said, and was to be believed, that another block is in this one's place.
+    pub fn told_another(&self, height: u32, hash: &Hash) -> impl Iterator<Item = u64> {
+        let others = self.told.iter().filter(move |(_, at, told, sure)| *sure && *at == height && told != hash);
+        others.map(|(at_ms, ..)| *at_ms)
+    }
+
     pub fn close(&mut self, link: LinkKind) {
         self.open.remove(&link);
         if link == LinkKind::LongPoll {
@@ -99,38 +116,30 @@ impl Node {
     }
 
     /// The answer to a long poll that waits.
-    pub fn wake(&mut self, tree: &Tree, seconds: u64) -> Option<Vec<u8>> {
+    pub fn wake(&mut self, tree: &Tree, now_ms: u64) -> Option<Vec<u8>> {
         let id = self.long_poll.take()?;
-        self.renew(tree, seconds);
+        self.renew(tree, now_ms);
         Some(ok(id, &self.template))
     }
 
-    fn renew(&mut self, tree: &Tree, seconds: u64) {
+    fn renew(&mut self, tree: &Tree, now_ms: u64) {
         let tip = show(&self.view);
         self.template["height"] = (tree.height(&self.view) + 1).into();
         self.template["coinbasevalue"] = Tree::value_on(&self.view).into();
-        self.template["curtime"] = seconds.into();
-        self.template["mintime"] = (seconds - 3_600).into();
+        self.template["curtime"] = (now_ms / 1_000).into();
+        self.template["mintime"] = (now_ms / 1_000 - 3_600).into();
         self.template["longpollid"] = format!("{tip}1").into();
         self.template["previousblockhash"] = tip.into();
     }
 
     /// Answers one request; gives its method too.
-    pub fn receive(&mut self, link: LinkKind, bytes: &[u8], tree: &mut Tree, seconds: u64) -> (String, Reply) {
+    pub fn receive(&mut self, link: LinkKind, bytes: &[u8], tree: &mut Tree, now_ms: u64) -> (String, Reply) {
         let (id, method, params) = request(bytes);
-        let reply = self.answer(link, id, &method, &params, tree, seconds);
+        let reply = self.answer(link, id, &method, &params, tree, now_ms);
         (method, reply)
     }
 
-    fn answer(
-        &mut self,
-        link: LinkKind,
-        id: u64,
-        method: &str,
-        params: &Value,
-        tree: &mut Tree,
-        seconds: u64,
-    ) -> Reply {
+    fn answer(&mut self, link: LinkKind, id: u64, method: &str, params: &Value, tree: &mut Tree, now_ms: u64) -> Reply {
         match self.fault {
             Fault::Unauthorised => return Reply::Bytes(http(401, "")),
             Fault::Busy => return Reply::Bytes(http(500, "Work queue depth exceeded")),
@@ -144,7 +153,7 @@ impl Node {
         }
         let result = match method {
             "getblocktemplate" => {
-                self.renew(tree, seconds);
+                self.renew(tree, now_ms);
                 let is_known = params[0]["longpollid"] == self.template["longpollid"];
                 if link == LinkKind::LongPoll && is_known {
                     self.long_poll = Some(id);
@@ -166,8 +175,11 @@ impl Node {
             }
             "getconnectioncount" => Ok(json!(3)),
             "getblockhash" => {
-                let found = tree.ancestor(&self.view, params[0].as_u64().unwrap() as u32);
-                self.told.extend(found);
+                let height = params[0].as_u64().unwrap() as u32;
+                let found = tree.ancestor(&self.view, height);
+                // It is asked where it stands every ten seconds.
+                let is_believable = self.behind_since.is_none_or(|since| now_ms < since + 15_000);
+                self.told.extend(found.map(|hash| (now_ms, height, hash, is_believable)));
                 found.map(|hash| json!(show(&hash))).ok_or(-8)
             }
             "submitblock" => self.judge(params[0].as_str().unwrap(), tree),
@@ -183,12 +195,13 @@ impl Node {
 
     /// Judges a block by all that a node would look at.
     fn judge(&mut self, block: &str, tree: &mut Tree) -> Result<Value, i64> {
+        let bytes = hex::decode(block).unwrap();
+        self.submitted.insert(sha256d(&bytes[..80]));
         match self.verdict {
             Some("-22") => return Err(-22),
             Some(word) => return Ok(json!(word)),
             None => {}
         }
-        let bytes = hex::decode(block).unwrap();
         let raw = bytes::block(&bytes);
         let is_known = tree.get(&raw.hash).is_some() && !self.lost.contains(&raw.hash);
         if is_known {

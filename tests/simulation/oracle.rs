@@ -12,6 +12,7 @@ use crate::disk::Disk;
 use crate::rule::{Claim, share_out};
 use crate::tree::Tree;
 use crate::wallet::{Wallet, script};
+use crate::world::CONFIRMATIONS;
 
 /// Slots of the contribution window, by the design.
 const SLOTS: u64 = 288;
@@ -82,12 +83,19 @@ impl Oracle {
     }
 
     /// A batch is on disk.
-    pub fn see_commit(&mut self, batch: &Batch) {
+    pub fn see_commit(&mut self, batch: &Batch, deepest: &BTreeMap<Hash, u32>) {
         self.scripts.extend(batch.miners.iter().cloned());
         for (seq, entry) in &batch.journal {
             self.mark_entry(entry);
             if let Err(property) = self.books.follow(*seq, entry) {
                 hold(&property, false, || format!("{entry:?}"));
+            }
+            if let Entry::PaymentJudged(judged) = entry
+                && matches!(judged.status, PaymentStatus::Settled { .. })
+            {
+                let signed = self.books.payments[judged.payment as usize - 1].signed.as_ref().expect("it was signed");
+                let is_deep = deepest.get(&signed.txid).is_some_and(|depth| *depth >= CONFIRMATIONS);
+                hold("a payment is settled at its depth", is_deep, || format!("{judged:?}"));
             }
             let at_ms = match entry {
                 Entry::TermSet(set) => set.at,

@@ -13,7 +13,7 @@ const STEPS: [u32; 2] = [90, 110];
 const SEEDS: u64 = 300;
 
 /// What never happens in any seed fails the sweep; beside all points of death.
-const NEEDED: [&str; 58] = [
+const NEEDED: [&str; 59] = [
     "reject 20",
     "reject 21",
     "reject 22",
@@ -43,6 +43,7 @@ const NEEDED: [&str; 58] = [
     "payment conflicted",
     "payment dropped",
     "a coin is spent elsewhere",
+    "a coin comes back to its payment",
     "a payment is unconfirmed by a reorganisation",
     "answer lost after submitting",
     "answer lost after sending",

@@ -66,6 +66,8 @@ pub struct Wallet {
     pub mempool: BTreeSet<Hash>,
     /// Bytes of every transaction that came to be sent, with its id.
     pub sent: Vec<(Hash, Vec<u8>)>,
+    /// How deep it has said that a transaction is, at most.
+    pub deepest: BTreeMap<Hash, u32>,
     /// Codes that sending was answered with.
     pub codes: BTreeSet<i64>,
     known: BTreeSet<Hash>,
@@ -94,6 +96,7 @@ impl Wallet {
             broadcast: BTreeSet::new(),
             mempool: BTreeSet::new(),
             sent: Vec::new(),
+            deepest: BTreeMap::new(),
             codes: BTreeSet::new(),
             known: BTreeSet::new(),
             locked: BTreeSet::new(),
@@ -174,10 +177,13 @@ impl Wallet {
     }
 
     /// Transactions that a block on `parent` may take in.
-    pub fn minable(&self, tree: &Tree, parent: &Hash) -> Vec<Hash> {
+    pub fn minable(&mut self, tree: &Tree, parent: &Hash) -> Vec<Hash> {
         let mut state = self.state(tree, parent);
         let mut chosen = Vec::new();
-        for id in &self.broadcast {
+        // Miners choose as they like.
+        let mut waiting: Vec<Hash> = self.broadcast.iter().copied().collect();
+        while !waiting.is_empty() {
+            let id = &waiting.swap_remove(self.rng.below(waiting.len() as u64) as usize);
             let inputs = &self.txs[id].inputs;
             if !state.confirmed.contains_key(id) && inputs.iter().all(|coin| state.coins.contains_key(coin)) {
                 state.coins.retain(|coin, _| !inputs.contains(coin));
@@ -345,7 +351,7 @@ impl Wallet {
         Ok(json!(show(&tx.id)))
     }
 
-    fn find(&self, id: &Hash, state: &State, tree: &Tree) -> Result<Value, (i64, &'static str)> {
+    fn find(&mut self, id: &Hash, state: &State, tree: &Tree) -> Result<Value, (i64, &'static str)> {
         let tip = tree.height(&self.view);
         if self.float.keys().any(|(source, _)| source == id) {
             return Ok(json!({ "confirmations": 500, "blockhash": "00".repeat(32) }));
@@ -355,6 +361,8 @@ impl Wallet {
             return Ok(json!({ "confirmations": tip - block.height + 1, "blockhash": show(&hash) }));
         }
         if let Some((height, block)) = state.confirmed.get(id) {
+            let deepest = self.deepest.entry(*id).or_default();
+            *deepest = (*deepest).max(tip - height + 1);
             return Ok(json!({ "confirmations": tip - height + 1, "blockhash": show(block) }));
         }
         let tx = self.txs.get(id).filter(|_| self.known.contains(id)).ok_or((-5, "Invalid transaction id"))?;

@@ -10,6 +10,7 @@ use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::{Network, coin};
 use edgepool::coin::script::Script;
+use edgepool::pool::record::{BlockJudged, BlockStatus, Entry};
 use edgepool::pool::spec::{ChainSpec, FeeFrom, NodeSpec, PaymentsSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
@@ -20,7 +21,7 @@ use crate::death::{Point, kinds};
 use crate::disk::Disk;
 use crate::miner::Miner;
 use crate::node::{Fault, Node, Reply};
-use crate::oracle::{Fate, Oracle};
+use crate::oracle::{Fate, Oracle, hold};
 use crate::tree::Tree;
 use crate::wallet::{Trouble, Wallet, script};
 
@@ -206,11 +207,41 @@ impl World {
             self.oracle.mark("failed commit");
             return self.pool.handle_commit_failed(&reason, self.now);
         }
-        self.oracle.see_commit(&batch);
+        self.oracle.see_commit(&batch, &self.wallet.deepest);
+        for (_, entry) in &batch.journal {
+            if let Entry::BlockJudged(judged) = entry {
+                self.check_judgement(judged);
+            }
+        }
         kinds.iter().for_each(|kind| self.point(Point::After(*kind)));
         if !self.is_dead {
             self.pool.handle_committed(self.now);
         }
+    }
+
+    /// A block is judged by what nodes said of it.
+    fn check_judgement(&self, judged: &BlockJudged) {
+        let (books, hash) = (&self.oracle.books, judged.hash);
+        let height = books.blocks[books.find(&hash).expect("it was found")].found.height;
+        let sibling = |block: &books::Block| block.found.height == height && self.is_told(&block.found.hash);
+        match judged.status {
+            BlockStatus::Accepted | BlockStatus::Confirmed => {
+                hold("a block is accepted by a node's own word", self.is_told(&hash), || format!("{judged:?}"));
+            }
+            BlockStatus::Orphaned(_) => {
+                let said = self.nodes.iter().flat_map(|node| node.told_another(height, &hash));
+                let times: Vec<u64> = said.collect();
+                let apart = times.iter().max().zip(times.iter().min()).map_or(0, |(last, first)| last - first);
+                let is_away = apart >= 10 * SECOND;
+                let is_beaten = books.blocks.iter().any(|block| block.found.hash != hash && sibling(block));
+                hold("a block is orphaned by more than one answer", is_away || is_beaten, || format!("{judged:?}"));
+            }
+            BlockStatus::Submitted | BlockStatus::Rejected(_) => {}
+        }
+    }
+
+    fn is_told(&self, hash: &Hash) -> bool {
+        self.nodes.iter().any(|node| node.has_told(hash))
     }
 
     /// Time passes; everything that is due on the way is done.
@@ -235,8 +266,7 @@ impl World {
         if self.is_dead || self.nodes[index].fault != Fault::None {
             return;
         }
-        let seconds = self.now.wall_ms / SECOND;
-        if let Some(bytes) = self.nodes[index].wake(&self.tree, seconds) {
+        if let Some(bytes) = self.nodes[index].wake(&self.tree, self.now.wall_ms) {
             self.pool.handle_link_bytes(id(index), LinkKind::LongPoll, &bytes, self.now);
         }
     }
@@ -245,7 +275,7 @@ impl World {
     pub fn sync_node(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let before = node.view;
-        if !node.is_isolated {
+        if !node.is_isolated && node.behind_since.is_none() {
             node.sync(&mut self.tree);
         }
         if self.nodes[index].view != before {
@@ -352,7 +382,7 @@ impl World {
             LinkAction::Send(link, bytes) => {
                 bytes.hash(&mut self.transcript);
                 let before = node.view;
-                let (method, reply) = node.receive(link, &bytes, &mut self.tree, now.wall_ms / SECOND);
+                let (method, reply) = node.receive(link, &bytes, &mut self.tree, now.wall_ms);
                 if let Some(point) = Point::before_answer(&method) {
                     self.point(point);
                 }
