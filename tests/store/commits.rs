@@ -93,6 +93,16 @@ fn a_second_opening_is_refused_until_the_first_one_ends() {
 }
 
 #[test]
+fn a_first_start_that_ended_before_the_file_had_anything_is_a_first_start_still() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.0.join("ledger")).unwrap();
+    std::fs::write(scratch.0.join("ledger/data.mdb"), "").unwrap();
+    let store = open(&scratch.0, &["ltc"]);
+    assert_eq!(store.load(0).unwrap(), Recovered::default());
+    store.commit(&[(0, &batch(1))]).unwrap();
+}
+
+#[test]
 fn the_directory_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::StoreError;
 use super::error::io_error;
-use super::{StoreError, pages};
+use super::pages::{self, Use};
 
 /// How often, and how long apart, a lock that another process holds is tried again.
 const LOCK_TRIES: u32 = 20;
@@ -82,9 +83,9 @@ impl Place {
         holds_ledger(&self.directory)
     }
 
-    /// Whether the file hangs together; none does.
+    /// Whether the file hangs together, so that it can be written to. None does.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.holds_ledger() { pages::check(&self.directory.join(DATA)) } else { Ok(()) }
+        if self.holds_ledger() { pages::check(&self.directory.join(DATA), Use::Write) } else { Ok(()) }
     }
 
     /// The newest ledger that was put aside because it was damaged or replaced.
@@ -272,14 +273,14 @@ pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// As [`Place::check`], unless somebody holds the lock of the directory: a file that is written to can't be looked at
+/// Whether the records of the file hang together, unless somebody holds the lock of the directory: a file that is written to can't be looked at
 /// page by page.
 pub(super) fn check_unless_in_use(directory: &Path) -> Result<(), StoreError> {
     let lock = File::open(directory.join(LOCK));
     match lock.as_ref().map(File::try_lock) {
         Ok(Err(TryLockError::WouldBlock)) => Ok(()),
         // Where there is no lock nobody ever wrote; it may be a backup on a disk that can't be written.
-        _ => pages::check(&directory.join(DATA)),
+        _ => pages::check(&directory.join(DATA), Use::Read),
     }
 }
 
