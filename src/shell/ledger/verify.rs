@@ -181,11 +181,11 @@ fn audit(
 }
 
 fn summary(chain: &str, ledger: &Ledger) -> String {
-    let blocks = counted(ledger.blocks().iter().map(|block| block.status.name()));
-    let payments = counted(ledger.payments().iter().map(|payment| payment.status.name()));
+    let blocks = counted("blocks", ledger.blocks().iter().map(|block| block.status.name()));
+    let payments = counted("payments", ledger.payments().iter().map(|payment| payment.status.name()));
     let Totals { value, paid, owed, fees, payment_fees } = ledger.totals();
     format!(
-        "  {chain}: {blocks} blocks, {payments} payments\n  \
+        "  {chain}: {blocks}, {payments}\n  \
          value {} = paid {} + owed {} + fees and remainders {} + network fees of payments {}\n",
         wide(value as i128),
         wide(paid as i128),
@@ -195,15 +195,15 @@ fn summary(chain: &str, ledger: &Ledger) -> String {
     )
 }
 
-/// How many there are, and of which states: `3 (2 confirmed, 1 orphaned)`.
-fn counted(states: impl Iterator<Item = &'static str>) -> String {
+/// How many there are, and of which states: `3 blocks (2 confirmed, 1 orphaned)`.
+fn counted(what: &str, states: impl Iterator<Item = &'static str>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for state in states {
         *counts.entry(state).or_default() += 1;
     }
     let total: usize = counts.values().sum();
     let parts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    if parts.is_empty() { "no".into() } else { format!("{total} ({})", parts.join(", ")) }
+    if parts.is_empty() { format!("no {what}") } else { format!("{total} {what} ({})", parts.join(", ")) }
 }
 
 /// Base units as whole coins.
