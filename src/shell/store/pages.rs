@@ -21,6 +21,15 @@ const DEEPEST: u16 = 32;
 /// Bytes of the file's beginning that hold the size of its pages.
 const BEGINNING: usize = 512;
 
+/// Bytes of a page of a new file. LMDB itself takes the system's, which is four times as large on some boards: each
+/// commit would write four times as much.
+const PAGE_SIZE: usize = 4_096;
+
+/// A new file, before LMDB sees it.
+pub(super) fn empty() -> Vec<u8> {
+    layout::empty(PAGE_SIZE)
+}
+
 /// What the file is to be used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {

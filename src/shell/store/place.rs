@@ -26,6 +26,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
 const LOCK: &str = "edgepool.lock";
+const UNFINISHED: &str = "data.mdb.unfinished";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -207,6 +208,19 @@ impl Place {
 /// Makes a directory and those above it, for this user alone.
 pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("making", directory))
+}
+
+/// Makes an empty file for LMDB where there is none, whole or not at all.
+pub(super) fn make_empty(directory: &Path) -> Result<(), StoreError> {
+    let (data, unfinished) = (directory.join(DATA), directory.join(UNFINISHED));
+    // An empty file is what a first start left that was cut short.
+    if fs::metadata(&data).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let written = written.and_then(|mut file| file.write_all(&pages::empty()).and_then(|()| file.sync_all()));
+    written.map_err(io_error("making", &unfinished))?;
+    rename(&unfinished, &data)
 }
 
 /// Gives a file to the owner of the ledger's directory: when root looks after the ledger, the daemon's user must be
