@@ -14,6 +14,7 @@ mod transactions;
 
 mod blocks;
 mod crash;
+mod hard_life;
 mod harness;
 mod mistakes;
 mod outages;

@@ -53,7 +53,8 @@ fn owed(pool: &Pool) -> Vec<(String, u64)> {
     let balances = pool.ask("getbalances", json!([]));
     assert_eq!(balances["conserved"], true, "{balances}");
     let list = balances["balances"].as_array().unwrap().iter();
-    list.map(|entry| (entry["address"].as_str().unwrap().to_owned(), litoshi(&entry["balance"]))).collect()
+    let entries = list.map(|entry| (entry["address"].as_str().unwrap().to_owned(), litoshi(&entry["balance"])));
+    entries.filter(|(_, balance)| *balance > 0).collect()
 }
 
 #[track_caller]
@@ -184,8 +185,9 @@ fn a_pool_killed_at_any_moment_of_a_payment_pays_once() {
     let (mut pool, _) = owing(&node, json!({}));
     let due = owed(&pool);
     pool.rpc_as_admin("paybalances", json!([])).unwrap();
-    for round in 0..8 {
-        thread::sleep(Duration::from_millis(7 * round));
+    // Each kill leaves a long poll behind that holds one of the node's eight threads until the next block.
+    for round in 0..5 {
+        thread::sleep(Duration::from_millis(9 * round));
         pool.kill();
         pool.restart();
     }

@@ -7,7 +7,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -77,12 +77,23 @@ impl Pool {
         self.folder.path().join("edgepool.json")
     }
 
+    /// Runs a command of the binary on this pool's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut words = program();
+        let mut command = Command::new(words.next().expect("the chain ends with the binary"));
+        command
+            .args(words)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file())
+            .output()
+            .expect("edgepool can be started")
+    }
+
     /// Starts the process again on the same configuration and data, and waits until it answers RPC.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the pool still runs");
-        let binary = env::var("EDGEPOOL_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_edgepool").to_owned());
-        let runner = env::var("EDGEPOOL_RUNNER").unwrap_or_default();
-        let mut words = runner.split_whitespace().map(str::to_owned).chain([binary]);
+        let mut words = program();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let child = Command::new(words.next().expect("the chain ends with the binary"))
             .args(words)
@@ -212,6 +223,13 @@ impl Drop for Pool {
             eprintln!("--- end of {} ---\n{last}\n---", self.log_file().display());
         }
     }
+}
+
+/// The words that run edgepool: an emulator's before it, if one is named.
+fn program() -> impl Iterator<Item = String> {
+    let binary = env::var("EDGEPOOL_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_edgepool").to_owned());
+    let runner = env::var("EDGEPOOL_RUNNER").unwrap_or_default();
+    runner.split_whitespace().map(str::to_owned).chain([binary]).collect::<Vec<String>>().into_iter()
 }
 
 /// The first member of this name at any depth.

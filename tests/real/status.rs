@@ -78,7 +78,8 @@ fn every_method_of_the_help_answers() {
         assert!(methods.contains(&wanted), "help lists {wanted}");
     }
     let changes = |method: &str| method.starts_with("set") || ["paybalances", "stop"].contains(&method);
-    for method in methods.into_iter().filter(|method| !changes(method)) {
+    // There is no block to prove yet.
+    for method in methods.into_iter().filter(|method| !changes(method) && *method != "getpayoutproof") {
         let params = if method == "validateaddress" { json!([MINER]) } else { json!([]) };
         pool.ask(method, params);
     }

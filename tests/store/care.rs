@@ -293,3 +293,21 @@ fn a_missing_ledger_is_said_to_be_missing() {
     }
     assert!(!scratch.0.exists(), "nothing is made");
 }
+
+#[test]
+fn what_root_does_is_left_to_the_ledgers_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let scratch = full();
+    let copy = scratch.0.join("copy");
+    done(&["backup", path(&copy)], &scratch.0);
+    let ledger = scratch.0.join("ledger");
+    let own = fs::metadata(&ledger).unwrap().uid();
+    // Only root can give files away; for anybody else the owner is the only one there is.
+    let owner = if chown(&ledger, Some(65_534), None).is_ok() { 65_534 } else { own };
+    done(&["restore", path(&copy)], &scratch.0);
+    done(&["export", path(&scratch.0.join("file"))], &scratch.0);
+    for name in ["data.mdb", "lock.mdb", "edgepool.lock"] {
+        assert_eq!(fs::metadata(ledger.join(name)).unwrap().uid(), owner, "{name}");
+    }
+    assert_eq!(fs::metadata(scratch.0.join("ledger.replaced-1")).unwrap().uid(), owner);
+}

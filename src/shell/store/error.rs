@@ -34,6 +34,11 @@ pub enum StoreError {
         /// The version that this edgepool writes.
         known: u32,
     },
+    /// The ledger was written on a machine of another word size.
+    Foreign {
+        /// Bits of that machine's words.
+        bits: usize,
+    },
     /// Something is not what this edgepool would have written; says where.
     Damaged(String),
     /// The ledger is out of use: it was damaged or is being replaced, and an empty one must not take its place
@@ -113,6 +118,11 @@ impl fmt::Display for StoreError {
                 f,
                 "the ledger has format {found}, and this edgepool knows format {known}; \
                  install the version that wrote it, or a newer one"
+            ),
+            StoreError::Foreign { bits } => write!(
+                f,
+                "the ledger was written on a {bits}-bit machine; write it out there with \"edgepool ledger export\" and \
+                 read it in here with \"edgepool ledger import\""
             ),
             StoreError::Damaged(what) => write!(f, "the ledger is damaged: {what}"),
             StoreError::SetAside { what, kept } => {

@@ -29,7 +29,11 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let mut pages = Pages { file, page_size: BEGINNING, last: 1, used: vec![false; 2] };
-    pages.page_size = layout::page_size(&pages.read(0, 1)?).ok_or_else(|| damaged("its pages have no size".into()))?;
+    let beginning = pages.read(0, 1)?;
+    if let Some(bits) = layout::foreign_bits(&beginning) {
+        return Err(StoreError::Foreign { bits });
+    }
+    pages.page_size = layout::page_size(&beginning).ok_or_else(|| damaged("its pages have no size".into()))?;
     let head = pages.head()?;
     pages.last = head.last_page;
     // Pages at the end that are free need not be in the file.

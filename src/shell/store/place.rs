@@ -10,7 +10,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -107,6 +107,7 @@ impl Place {
     /// Whatever was the ledger stays beside it where `aside` says so.
     pub(super) fn install(&self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
         let (making, data) = (self.directory.join(MAKING), self.directory.join(DATA));
+        hand_over(&making.join(DATA), &self.directory)?;
         sync(&making.join(DATA))?;
         let kept = match aside {
             Some(why) if self.holds_ledger() => {
@@ -184,6 +185,7 @@ impl Place {
     fn new_aside(&self, why: Aside) -> Result<PathBuf, StoreError> {
         let kept = self.aside(why, self.asides(why)?.last().map_or(1, |last| last + 1));
         make(&kept)?;
+        hand_over(&kept, &self.directory)?;
         Ok(kept)
     }
 
@@ -204,6 +206,27 @@ impl Place {
 /// Makes a directory and those above it, for this user alone.
 pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("making", directory))
+}
+
+/// Gives a file to the owner of the ledger's directory: when root looks after the ledger, the daemon's user must be
+/// able to go on.
+fn hand_over(path: &Path, directory: &Path) -> Result<(), StoreError> {
+    let owner = |path: &Path| fs::metadata(path).map(|of| (of.uid(), of.gid())).map_err(io_error("reading", path));
+    let (has, should) = (owner(path)?, owner(directory)?);
+    if has.0 == should.0 {
+        return Ok(());
+    }
+    match chown(path, Some(should.0), Some(should.1)) {
+        // Only root can give files away, and nobody else needs to.
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(io_error("handing over", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// As [`Place`] does it with its files, with LMDB's table of readers.
+pub(super) fn hand_over_readers(directory: &Path) -> Result<(), StoreError> {
+    let readers = directory.join(READERS);
+    if readers.exists() { hand_over(&readers, directory) } else { Ok(()) }
 }
 
 /// Waits until a file, or what a directory says of its files, is on the disk.
@@ -281,6 +304,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(io_error("locking", &path)(error)),
     }
+    hand_over(&path, directory)?;
     // On a full disk the process id stays out; the lock holds all the same.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)

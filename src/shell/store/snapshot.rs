@@ -33,6 +33,7 @@ impl Snapshot {
         }
         place::check_unless_in_use(directory)?;
         let env = environment::open_for_reading(directory)?;
+        place::hand_over_readers(directory)?;
         let opened =
             env.open_databases_and_commit(env.read_txn()?, |opener, txn| Opening::find(opener, txn, directory))?;
         let Opening { meta, names, pools } = Result::from(opened)?;

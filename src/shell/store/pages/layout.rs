@@ -94,6 +94,12 @@ pub(super) fn page_size(first: &[u8]) -> Option<usize> {
     (size.is_power_of_two() && (512..=32_768).contains(&size)).then_some(size)
 }
 
+/// The word size of the machine that wrote the file, from its beginning, when it is another than this one's.
+pub(super) fn foreign_bits(first: &[u8]) -> Option<usize> {
+    let word = 12 - WORD;
+    (int(first, HEADER)? != MAGIC && int(first, word + 8)? == MAGIC).then_some(8 * word)
+}
+
 /// A head page.
 pub(super) fn head(bytes: &[u8]) -> Option<Head> {
     let is_head = short(bytes, WORD + 2)? == META && int(bytes, HEADER)? == MAGIC && int(bytes, HEADER + 4)? == VERSION;
