@@ -16,6 +16,7 @@ mod oracle;
 mod rule;
 mod sweep;
 mod tree;
+mod trouble;
 mod wallet;
 mod world;
 mod year;
