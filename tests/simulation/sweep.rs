@@ -9,7 +9,7 @@ use crate::death::POINTS;
 use crate::world::World;
 
 /// Steps of mining, and then of paying.
-const STEPS: [u32; 2] = [90, 110];
+const STEPS: [u32; 2] = [90, 130];
 const SEEDS: u64 = 300;
 
 /// What never happens in any seed fails the sweep; beside all points of death.

@@ -16,7 +16,7 @@ impl World {
         if self.rng.below(8) == 0 {
             self.disk.fault = None;
         }
-        if self.rng.below(10) == 0 && self.wallet.trouble != Trouble::None {
+        if self.rng.below(4) == 0 && self.wallet.trouble != Trouble::None {
             self.break_wallet(Trouble::None);
         }
         let wallet = self.pool.chains()[0].payments.as_ref().expect("there is a wallet");
@@ -127,7 +127,9 @@ impl World {
         let into_mempool = self.rng.below(2) == 0;
         let foreign = self.wallet.spend_elsewhere(&id, into_mempool);
         self.oracle.mark("a coin is spent elsewhere");
-        if self.rng.below(2) == 0 && self.wallet.minable(&self.tree, &self.tree.tip).contains(&foreign) {
+        let coin = self.wallet.txs[&foreign].inputs[0];
+        let is_there = self.wallet.state(&self.tree, &self.tree.tip).coins.contains_key(&coin);
+        if self.rng.below(3) > 0 && is_there {
             let hash = sha256d(&self.rng.next_u64().to_be_bytes());
             self.tree.add(hash, self.tree.tip, None, vec![foreign], true);
         }

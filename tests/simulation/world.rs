@@ -69,7 +69,7 @@ fn spec(rng: &mut Rng) -> PoolSpec {
     let terms = Terms {
         pool_script: Script::p2pkh(&[POOL; 20]),
         fee_ppm: 10_000,
-        min_payout: [100_000, 30_000_000, 100_000_000][rng.below(3) as usize],
+        min_payout: [100_000, 60_000_000, 150_000_000][rng.below(3) as usize],
         max_outputs: [2, 3, 10][rng.below(3) as usize],
     };
     let payments = PaymentsSpec {
