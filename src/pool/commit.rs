@@ -189,8 +189,6 @@ impl Pool {
         let reject = Reject::Ledger(format!("ledger: {reason}"));
         for share in std::mem::take(&mut self.commits.shares) {
             self.window.revoke(share.row, share.work, share.slot);
-            self.total_work -= u128::from(share.work);
-            self.total_shares -= 1;
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.rejected += 1;
             }

@@ -19,9 +19,10 @@ pub struct ClockMark {
     pub pool_ms: u64,
     /// The system's clock, in milliseconds since 1970.
     pub wall_ms: u64,
-    /// Work accepted since the ledger began, in difficulty units.
+    /// Work credited since the ledger began, in difficulty units; also what was taken back because it could not be
+    /// written: effort never goes back.
     pub total_work: u128,
-    /// Shares accepted since the ledger began.
+    /// Shares credited since the ledger began, counted alike.
     pub total_shares: u64,
 }
 
