@@ -156,3 +156,23 @@ fn the_demo_pays_three_kinds_of_addresses_and_its_books_balance() {
     assert!(found > 0, "{summary}");
     assert_eq!((agreed, shown), (found, found), "the chain and the ledger agree: {summary}");
 }
+
+#[test]
+fn the_ledgers_figures_are_measured_on_a_ledger_that_is_gone_afterwards() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    fs::create_dir_all(&directory).unwrap();
+    let bench = |options: &[&str]| {
+        let place = ["bench", "ledger", "--miners", "20", "--data-dir", directory.to_str().unwrap()];
+        let output = edgepool(&[&place[..], options].concat());
+        assert_eq!(output.status.code(), Some(DONE), "{}", text(&output.stderr));
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "nothing stays");
+        text(&output.stdout)
+    };
+    let wear = bench(&["--commits", "30"]);
+    for row in ["      250 |      345600 |", "     1000 |       86400 |", "     5000 |       17280 |"] {
+        assert!(wear.contains(row), "{wear}");
+    }
+    let year = bench(&["--year", "--blocks-per-day", "1"]);
+    assert!(year.contains("365 blocks with a part for each of 20 miners"), "{year}");
+    assert!(year.contains("paid + owed + fees, to the unit"), "{year}");
+}

@@ -56,7 +56,7 @@ fn a_full_map_writes_nothing_of_the_batch_and_works_again_with_a_smaller_one() {
     store.commit(&[(0, &batch(1))]).unwrap();
     let before = store.load(0).unwrap();
     let used = store.headroom().unwrap();
-    assert_eq!(used.map_bytes, 1 << 20);
+    assert_eq!((used.map_bytes, used.page_bytes), (1 << 20, 4_096), "also where the system's pages are larger");
     assert!(used.used_bytes > 5_000 && used.used_bytes < 128 << 10, "{used:?}");
 
     let (name, bytes) = block(9, 2 << 20);
@@ -90,6 +90,16 @@ fn a_second_opening_is_refused_until_the_first_one_ends() {
     assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
     drop(first);
     open(&scratch.0, &["ltc"]);
+}
+
+#[test]
+fn a_first_start_that_ended_before_the_file_had_anything_is_a_first_start_still() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.0.join("ledger")).unwrap();
+    std::fs::write(scratch.0.join("ledger/data.mdb"), "").unwrap();
+    let store = open(&scratch.0, &["ltc"]);
+    assert_eq!(store.load(0).unwrap(), Recovered::default());
+    store.commit(&[(0, &batch(1))]).unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use heed::{
     CommitOrAbort, CommitToken, DatabaseOpener, Env, EnvFlags, EnvOpenOptions, OnCommit, RoTxn, RwTxn, WithoutTls,
 };
 
+use super::place;
 use super::records::{self, JOURNAL, PoolDatabases, Raw};
 use super::{META, SCHEMA, SCHEMA_KEY, StoreError};
 use crate::base::limits;
@@ -26,8 +27,9 @@ pub(super) struct Environment {
     pub(super) all: Vec<Raw<'static>>,
 }
 
-/// Opens the environment in `directory` for writing. The caller holds the directory's exclusive lock.
+/// Opens the environment in `directory` for writing, and makes it where there is none. The caller holds the directory's exclusive lock.
 pub(super) fn open_for_writing(directory: &Path, map_bytes: usize) -> Result<Lmdb, StoreError> {
+    place::make_empty(directory)?;
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(map_bytes).max_dbs(MAX_DATABASES);
     // SAFETY: the map is unsound only if the file changes beneath it. The directory is for this user alone (mode

@@ -21,8 +21,26 @@ const DEEPEST: u16 = 32;
 /// Bytes of the file's beginning that hold the size of its pages.
 const BEGINNING: usize = 512;
 
+/// Bytes of a page of a new file. LMDB itself takes the system's, which is four times as large on some boards: each
+/// commit would write four times as much.
+const PAGE_SIZE: usize = 4_096;
+
+/// A new file, before LMDB sees it.
+pub(super) fn empty() -> Vec<u8> {
+    layout::empty(PAGE_SIZE)
+}
+
+/// What the file is to be used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Only its records matter.
+    Read,
+    /// Its free pages as well: what is listed by mistake would be written over.
+    Write,
+}
+
 /// Reads every page that is in use. An empty file is none yet, and is in order.
-pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check(path: &Path, purpose: Use) -> Result<(), StoreError> {
     let file = File::open(path).map_err(io_error("opening", path))?;
     let len = file.metadata().map_err(io_error("reading", path))?.len();
     if len == 0 {
@@ -39,7 +57,10 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     // Pages at the end that are free need not be in the file.
     pages.used = vec![false; (len / pages.page_size as u64).max(2) as usize];
     pages.walk(&head.databases, Role::Databases)?;
-    pages.walk(&head.free, Role::Free)
+    match purpose {
+        Use::Read => Ok(()),
+        Use::Write => pages.walk(&head.free, Role::Free),
+    }
 }
 
 fn damaged(what: String) -> StoreError {
@@ -130,7 +151,7 @@ impl Pages {
             if !is_left_out && (key.is_empty() || before.is_some_and(|before| before >= key)) {
                 return Err(page_damaged(number, "has records out of order"));
             }
-            before = Some(key);
+            before = Some(if is_left_out { Vec::new() } else { key });
             match kind {
                 Kind::Branch => self.descend(node.child(), depth - 1, role, count)?,
                 Kind::Leaf => self.record(number, &node, role, count)?,

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::StoreError;
 use super::error::io_error;
-use super::{StoreError, pages};
+use super::pages::{self, Use};
 
 /// How often, and how long apart, a lock that another process holds is tried again.
 const LOCK_TRIES: u32 = 20;
@@ -25,6 +26,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
 const LOCK: &str = "edgepool.lock";
+const UNFINISHED: &str = "data.mdb.unfinished";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -82,9 +84,9 @@ impl Place {
         holds_ledger(&self.directory)
     }
 
-    /// Whether the file hangs together; none does.
+    /// Whether the file hangs together, so that it can be written to. None does.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.holds_ledger() { pages::check(&self.directory.join(DATA)) } else { Ok(()) }
+        if self.holds_ledger() { pages::check(&self.directory.join(DATA), Use::Write) } else { Ok(()) }
     }
 
     /// The newest ledger that was put aside because it was damaged or replaced.
@@ -208,6 +210,19 @@ pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("making", directory))
 }
 
+/// Makes an empty file for LMDB where there is none, whole or not at all.
+pub(super) fn make_empty(directory: &Path) -> Result<(), StoreError> {
+    let (data, unfinished) = (directory.join(DATA), directory.join(UNFINISHED));
+    // An empty file is what a first start left that was cut short.
+    if fs::metadata(&data).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let written = written.and_then(|mut file| file.write_all(&pages::empty()).and_then(|()| file.sync_all()));
+    written.map_err(io_error("making", &unfinished))?;
+    rename(&unfinished, &data)
+}
+
 /// Gives a file to the owner of the ledger's directory: when root looks after the ledger, the daemon's user must be
 /// able to go on.
 fn hand_over(path: &Path, directory: &Path) -> Result<(), StoreError> {
@@ -272,14 +287,14 @@ pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// As [`Place::check`], unless somebody holds the lock of the directory: a file that is written to can't be looked at
+/// Whether the records of the file hang together, unless somebody holds the lock of the directory: a file that is written to can't be looked at
 /// page by page.
 pub(super) fn check_unless_in_use(directory: &Path) -> Result<(), StoreError> {
     let lock = File::open(directory.join(LOCK));
     match lock.as_ref().map(File::try_lock) {
         Ok(Err(TryLockError::WouldBlock)) => Ok(()),
         // Where there is no lock nobody ever wrote; it may be a backup on a disk that can't be written.
-        _ => pages::check(&directory.join(DATA)),
+        _ => pages::check(&directory.join(DATA), Use::Read),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use heed::{CommitOrAbort, CommitToken, CompactionOption, DatabaseOpener, OnCommit, RoTxn, WithoutTls};
+use heed::{CommitOrAbort, CommitToken, CompactionOption, DatabaseOpener, MdbError, OnCommit, RoTxn, WithoutTls};
 
 use super::environment::{self, Lmdb};
 use super::error::io_error;
@@ -113,7 +113,11 @@ impl Snapshot {
 
 /// Writes a compact copy of what was committed last to `path`, and waits until it is on the disk.
 pub(super) fn copy(env: &Lmdb, path: &Path) -> Result<(), StoreError> {
-    let copy: File = env.copy_to_path(path, CompactionOption::Enabled)?;
+    let copy: File = match env.copy_to_path(path, CompactionOption::Enabled) {
+        // Pages that belong to nobody keep LMDB from compacting, and cost only their room.
+        Err(heed::Error::Mdb(MdbError::Incompatible)) => env.copy_to_path(path, CompactionOption::Disabled)?,
+        copied => copied?,
+    };
     copy.sync_all().map_err(io_error("syncing", path))
 }
 

@@ -88,6 +88,31 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(usize::from_ne_bytes(*bytes.get(at..)?.first_chunk()?) as u64)
 }
 
+/// An empty file with pages of this size: two heads of a ledger that nothing was committed to.
+pub(super) fn empty(page_size: usize) -> Vec<u8> {
+    let mut file = Vec::with_capacity(2 * page_size);
+    for number in 0..2usize {
+        let tree = |pad: u32, flags: u16| {
+            let sizes = [0usize, 0, 0, 0, NO_PAGE as usize].map(usize::to_ne_bytes);
+            [&pad.to_ne_bytes()[..], &flags.to_ne_bytes(), &0u16.to_ne_bytes(), &sizes.concat()].concat()
+        };
+        let head = [
+            &number.to_ne_bytes()[..],
+            &[0u16, META, 0, 0].map(u16::to_ne_bytes).concat(),
+            &[MAGIC, VERSION].map(u32::to_ne_bytes).concat(),
+            // No fixed address, and the map as large as whoever opens it says.
+            &[0usize, 0].map(usize::to_ne_bytes).concat(),
+            &tree(page_size as u32, WORD_KEYS),
+            &tree(0, 0),
+            // The last page, and the transaction.
+            &[1usize, 0].map(usize::to_ne_bytes).concat(),
+        ];
+        file.extend(head.concat());
+        file.resize((number + 1) * page_size, 0);
+    }
+    file
+}
+
 /// The size of pages, from the beginning of the first head.
 pub(super) fn page_size(first: &[u8]) -> Option<usize> {
     let size = int(first, TREES)? as usize;
