@@ -344,7 +344,7 @@ impl Pool {
         &self.rejects
     }
 
-    /// Work credited since the ledger began, in difficulty units.
+    /// Work accepted since the ledger began, in difficulty units.
     pub fn total_work(&self) -> u128 {
         self.total_work
     }

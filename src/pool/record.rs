@@ -19,10 +19,9 @@ pub struct ClockMark {
     pub pool_ms: u64,
     /// The system's clock, in milliseconds since 1970.
     pub wall_ms: u64,
-    /// Work credited since the ledger began, in difficulty units; also what was taken back because it could not be
-    /// written: effort never goes back.
+    /// Work accepted since the ledger began, in difficulty units.
     pub total_work: u128,
-    /// Shares credited since the ledger began, counted alike.
+    /// Shares accepted since the ledger began.
     pub total_shares: u64,
 }
 
