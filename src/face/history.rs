@@ -1,4 +1,5 @@
-//! What was paid, to whom and how, as JSON: coinbases and payments from the wallet in one list.
+//! What was paid, to whom and how, as JSON: coinbases and payments from the wallet in one list; and what was done, as
+//! points for graphs.
 
 use std::cmp::Reverse;
 
@@ -6,14 +7,17 @@ use serde_json::{Value, json};
 
 use crate::base::amount::format_amount;
 use crate::base::display_hash;
+use crate::base::time::{HOUR, Now, SECOND};
+use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::ledger::{Block, Payment, Signed};
 use crate::pool::record::{BlockStatus, MinerId, PaymentOutput, PaymentStatus, Payout, Stamp};
+use crate::pool::window::SlotSum;
 
 use super::blocks::{confirmations, reason};
 use super::params::Page;
-use super::views::{address_of, seconds};
+use super::views::{address_of, hashes, seconds};
 
 /// One sum that one miner got, or is about to.
 enum Line<'l> {
@@ -37,6 +41,31 @@ pub fn payouts(pool: &Pool, chain_index: usize, miner: Option<MinerId>, page: Pa
     let mut both: Vec<Line> = coinbases.filter(is_of).take(wanted).chain(payments.filter(is_of).take(wanted)).collect();
     both.sort_by_key(|line| Reverse(line.at().pool_ms));
     page.of(both.iter()).map(|line| line.view(pool, chain)).collect()
+}
+
+/// `gethistory`: a point for each slot of the window that began in the last `hours`, the oldest first; of one miner, or
+/// of all. The slot under way is measured by what has passed of it.
+pub fn points(pool: &Pool, script: Option<&Script>, hours: u64, now: Now) -> Value {
+    let (chain, window) = (&pool.chains()[0], pool.window());
+    let row = script.map(|script| window.find(script));
+    let slots = match row {
+        // Known, and without work in the window.
+        Some(None) => Vec::new(),
+        Some(row) => window.slots(row),
+        None => window.slots(None),
+    };
+    let pool_ms = pool.clock().pool_ms(now);
+    let first_ms = pool_ms.saturating_sub(hours.saturating_mul(HOUR));
+    let point = |slot: &SlotSum| {
+        let passed_ms = pool_ms.saturating_sub(slot.start_ms).clamp(1, window.slot_ms());
+        json!({
+            "time": pool.clock().wall_ms(slot.start_ms, now) / SECOND,
+            "hashrate": hashes(chain, slot.work as f64 / passed_ms as f64 * SECOND as f64),
+            "accepted": slot.shares,
+            "miners": slot.miners,
+        })
+    };
+    slots.iter().filter(|slot| slot.start_ms >= first_ms).map(point).collect()
 }
 
 fn lines(payment: &Payment) -> Vec<Line<'_>> {

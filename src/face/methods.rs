@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
 use crate::coin::address;
 use crate::coin::script::Script;
+use crate::pool::Pool;
 use crate::pool::paying::PaymentError;
 use crate::pool::record::Term;
 use crate::pool::spec::ChainSpec;
@@ -96,6 +97,13 @@ pub static METHODS: &[Method] = &[
         false,
         get_payout_proof,
         "Everything that a found block's split was made of, to redo it by hand."
+    ),
+    method!(
+        "gethistory",
+        "[address] [hours]",
+        false,
+        get_history,
+        "Points for graphs over the window: time, hashrate, accepted shares, miners."
     ),
     method!(
         "validateaddress",
@@ -193,6 +201,16 @@ fn get_payout_history(site: &mut Site, mut params: Params) -> Result<Value, RpcE
         }
     };
     Ok(history::payouts(pool, chain, miner, page))
+}
+
+fn get_history(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.optional_text(0, "address")?;
+    let hours = params.optional_count(1, "hours")?.map_or(u64::MAX, |hours| hours as u64);
+    params.finish(2)?;
+    let pool = &site.pools[pool];
+    let script = text.map(|text| known_script(pool, chain, &text)).transpose()?;
+    Ok(history::points(pool, script.as_ref(), hours, site.now))
 }
 
 fn get_payout_proof(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -367,6 +385,13 @@ fn select(site: &Site, params: &mut Params) -> Result<(usize, usize), RpcError> 
 fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
     let address = address::parse(text, spec.coin, spec.network);
     address.map(|address| address.script).map_err(|reason| invalid(&format!("address: {reason}")))
+}
+
+/// The same of a miner.
+fn known_script(pool: &Pool, chain: usize, text: &str) -> Result<Script, RpcError> {
+    let script = script(&pool.chains()[chain].spec, text)?;
+    let is_known = pool.window().find(&script).is_some() || pool.miners().find(&script).is_some();
+    is_known.then_some(script).ok_or_else(|| stranger(text))
 }
 
 fn stranger(address: &str) -> RpcError {

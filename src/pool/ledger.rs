@@ -101,6 +101,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Index of the chain in its pool.
+    pub fn chain(&self) -> u8 {
+        self.chain
+    }
+
     /// The terms in force.
     pub fn terms(&self) -> &Terms {
         &self.terms

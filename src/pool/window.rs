@@ -65,6 +65,19 @@ pub struct Window {
     expired_before: Option<u64>,
 }
 
+/// What was done in one slot of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotSum {
+    /// When it began, in the pool's time, in milliseconds.
+    pub start_ms: u64,
+    /// Work in difficulty units.
+    pub work: u128,
+    /// Accepted shares.
+    pub shares: u64,
+    /// Addresses with shares.
+    pub miners: usize,
+}
+
 impl Window {
     /// A window of `window_ms` for at most `capacity` addresses, standing at `pool_ms`.
     pub fn new(window_ms: u64, capacity: usize, pool_ms: u64) -> Window {
@@ -209,6 +222,23 @@ impl Window {
     /// Slots that start before this (in the pool's time) left the window since the last call.
     pub fn take_expired_before(&mut self) -> Option<u64> {
         self.expired_before.take()
+    }
+
+    /// Each slot of the window, the oldest first: of one row, or of all.
+    pub fn slots(&self, only: Option<RowId>) -> Vec<SlotSum> {
+        let oldest = (self.current + 1).saturating_sub(WINDOW_SLOTS as u64);
+        let mut slots: Vec<SlotSum> = (oldest..=self.current)
+            .map(|slot| SlotSum { start_ms: slot * self.slot_ms, work: 0, shares: 0, miners: 0 })
+            .collect();
+        for (row_id, _) in self.iter().filter(|(row_id, _)| only.is_none_or(|only| only == *row_id)) {
+            for (slot, sum) in (oldest..).zip(&mut slots) {
+                let cell = cell_index(row_id, slot);
+                sum.work += u128::from(self.work[cell]);
+                sum.shares += u64::from(self.shares[cell]);
+                sum.miners += usize::from(self.shares[cell] > 0);
+            }
+        }
+        slots
     }
 
     /// The row that `row_id` names.

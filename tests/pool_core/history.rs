@@ -305,3 +305,45 @@ fn coinbases_and_payments_are_one_history() {
     assert_eq!((&line["balance"], &line["paid"]), (&line["matured"], &json!("0.00000900")));
     assert_eq!(line["payable"], line["balance"]);
 }
+
+#[test]
+fn points_of_a_graph_hold_every_share_of_the_window_in_its_slot() {
+    let mut scene = Scene::start(spec(1));
+    let rigs = [1, 2].map(|number| scene.rig(number));
+    scene.work(rigs[0], "a", Want::Share);
+    scene.work(rigs[0], "b", Want::Share);
+    scene.work(rigs[1], "c", Want::Share);
+    scene.advance(2 * 3_600 * SECOND);
+    let rig = scene.rig(1);
+    scene.work(rig, "d", Want::Share);
+    let now = scene.now;
+    let mut of = |params: Value| {
+        let mut site = Site {
+            pools: std::slice::from_mut(&mut scene.pool),
+            journals: &scene.disk,
+            now,
+            started_ms: 0,
+            ledger: LedgerSize::default(),
+            is_admin: false,
+            stop: false,
+            must_commit: false,
+        };
+        methods::call(&mut site, "gethistory", params).map_err(|error| error.code)
+    };
+    let busy = |points: &Value| -> Vec<(u64, u64)> {
+        let points = points.as_array().unwrap().iter().filter(|point| point["accepted"] != 0);
+        points.map(|point| (point["accepted"].as_u64().unwrap(), point["miners"].as_u64().unwrap())).collect()
+    };
+    let all = of(json!([])).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 288);
+    assert_eq!(busy(&all), [(3, 2), (1, 1)]);
+    assert_eq!(busy(&of(json!([address(1)])).unwrap()), [(2, 1), (1, 1)]);
+    assert_eq!(busy(&of(json!([address(2), 1])).unwrap()), []);
+    assert_eq!(of(json!([null, 1])).unwrap().as_array().unwrap().len(), 12);
+    assert_eq!(of(json!([address(7)])), Err(-8));
+    let times: Vec<u64> = all.as_array().unwrap().iter().map(|point| point["time"].as_u64().unwrap()).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 300));
+    let first = all.as_array().unwrap().iter().find(|point| point["accepted"] == 3).unwrap();
+    // Three shares of one hash each in five minutes.
+    assert_eq!(first["hashrate"], 0.01);
+}

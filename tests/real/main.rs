@@ -13,6 +13,7 @@ mod pool;
 mod transactions;
 
 mod blocks;
+mod books;
 mod crash;
 mod hard_life;
 mod harness;

@@ -9,7 +9,7 @@ use crate::place::wait_for;
 use crate::pool::Pool;
 
 /// Finds a block on the node's tip and gives its hash.
-fn find_block(node: &Litecoind, miner: &mut Miner) -> String {
+pub fn find_block(node: &Litecoind, miner: &mut Miner) -> String {
     wait_for_work_on_tip(node, miner);
     let share = miner.mine(Want::Block);
     assert_eq!(miner.submit(&share), Ok(true));
@@ -24,7 +24,7 @@ fn block(pool: &Pool, hash: &str) -> Value {
 }
 
 #[track_caller]
-fn wait_for_status(pool: &Pool, hash: &str, status: &str) -> Value {
+pub fn wait_for_status(pool: &Pool, hash: &str, status: &str) -> Value {
     wait_for(&format!("block {hash} is {status}"), 60, || {
         let block = block(pool, hash);
         (block["status"] == status).then_some(block)

@@ -18,12 +18,16 @@ use serde_json::{Value, json};
 use crate::keeper::{Ledgers, SETTLED, pool_script, script, true_ledger};
 use crate::place::{Scratch, assert_found, verify};
 
-/// What the scripted node's chain holds.
+/// Id and outputs.
+type Transaction = (String, Vec<(Script, u64)>);
+/// A change of the first transaction's outputs.
+type Change<'c> = &'c dyn Fn(&mut Vec<(Script, u64)>);
+
+/// What the scripted node's chain holds. Every coinbase has the pool's tag.
 #[derive(Clone, Default)]
 pub struct Chain {
     pub hashes: BTreeMap<u32, String>,
-    /// Transactions of each block: id and outputs.
-    pub blocks: BTreeMap<String, Vec<(String, Vec<(Script, u64)>)>>,
+    pub blocks: BTreeMap<String, Vec<Transaction>>,
 }
 
 /// The chain as the true ledger has it.
@@ -57,7 +61,7 @@ pub fn true_chain(ledger: &Ledgers) -> Chain {
                 let (height, block) = (SETTLED.0, display_hash(&SETTLED.1));
                 let pays = signed.outputs.iter().map(|output| (script(output.miner), output.received));
                 let outputs = pays.chain([(pool_script(), 5_000)]).collect();
-                let coinbase = ("00".repeat(32), vec![(pool_script(), 7)]);
+                let coinbase = ("00".repeat(32), vec![(Script::p2pkh(&[3; 20]), 7)]);
                 chain.blocks.insert(block.clone(), vec![coinbase, (display_hash(&signed.txid), outputs)]);
                 chain.hashes.insert(height, block);
             }
@@ -81,8 +85,9 @@ impl Chain {
                 None => return error(-8),
             },
             "getblock" => match self.blocks.get(call["params"][0].as_str().unwrap()) {
-                Some(transactions) => block_text(transactions),
-                None => return error(-5),
+                Some(transactions) => block_text(transactions, b"\x03\x01\x02\x03/edgepool/\x00"),
+                // Somebody else's, with somebody else's tag, though it pays an address of the pool.
+                None => block_text(&[("44".repeat(32), vec![(pool_script(), 9)])], b"\x03\x01\x02\x03/p2pool/"),
             },
             _ => return error(-32601),
         };
@@ -121,8 +126,8 @@ pub fn answer_one(mut stream: TcpStream, answer: impl FnOnce(&Value) -> String) 
 }
 
 /// Amounts as nodes print them: numbers with eight decimals.
-fn block_text(transactions: &[(String, Vec<(Script, u64)>)]) -> String {
-    let transaction = |(txid, outputs): &(String, Vec<(Script, u64)>)| {
+fn block_text(transactions: &[Transaction], tag: &[u8]) -> String {
+    let transaction = |(txid, outputs): &Transaction| {
         let outputs: Vec<String> = outputs
             .iter()
             .map(|(script, amount)| {
@@ -130,10 +135,11 @@ fn block_text(transactions: &[(String, Vec<(Script, u64)>)]) -> String {
                 format!("{{\"value\":{value},\"n\":0,\"scriptPubKey\":{{\"asm\":\"\",\"hex\":\"{hex}\"}}}}")
             })
             .collect();
-        format!("{{\"txid\":\"{txid}\",\"vin\":[{{\"coinbase\":\"00\"}}],\"vout\":[{}]}}", outputs.join(","))
+        let tag = hex::encode(tag);
+        format!("{{\"txid\":\"{txid}\",\"vin\":[{{\"coinbase\":\"{tag}\"}}],\"vout\":[{}]}}", outputs.join(","))
     };
     let list: Vec<String> = transactions.iter().map(transaction).collect();
-    format!("{{\"height\":1,\"tx\":[{}]}}", list.join(","))
+    format!("{{\"time\":1795000000,\"bits\":\"1e0ffff0\",\"tx\":[{}]}}", list.join(","))
 }
 
 /// A configuration with this node, beside the ledger.
@@ -211,7 +217,7 @@ fn an_orphan_recorded_as_confirmed_is_found_and_the_reverse() {
 
 #[test]
 fn a_block_whose_coinbase_in_the_chain_is_another_is_found_to_the_unit() {
-    let outputs = |chain: &mut Chain, ledger: &mut Ledgers, height: u32, change: &dyn Fn(&mut Vec<(Script, u64)>)| {
+    let outputs = |chain: &mut Chain, ledger: &mut Ledgers, height: u32, change: Change| {
         let (index, found) = ledger.found(height, 0);
         change(&mut chain.blocks.get_mut(&display_hash(&found.hash)).unwrap()[0].1);
         index

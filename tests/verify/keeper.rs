@@ -51,6 +51,8 @@ struct Keeper {
     ledger: Ledger,
     now: u64,
     all: Ledgers,
+    /// The ledger as each entry left it.
+    past: Vec<Ledgers>,
 }
 
 impl Keeper {
@@ -58,7 +60,7 @@ impl Keeper {
         let miners = (0..5).map(|miner| (miner, script(miner).as_bytes().to_vec())).collect();
         let clock = ClockMark::default();
         let all = Ledgers { entries: Vec::new(), miners, cells: BTreeMap::new(), clock };
-        Keeper { ledger: Ledger::new(0, terms()), now: START, all }
+        Keeper { ledger: Ledger::new(0, terms()), now: START, all, past: Vec::new() }
     }
 
     fn stamp(&self) -> Stamp {
@@ -70,6 +72,8 @@ impl Keeper {
         self.ledger.apply(seq, &entry).unwrap();
         self.ledger.check().unwrap();
         self.all.entries.push(entry);
+        (self.all.clock.pool_ms, self.all.clock.wall_ms) = (self.now, self.now);
+        self.past.push(self.all.clone());
     }
 
     /// Some minutes of work, 20 : 10 : 5 : 2 : 1.
@@ -189,6 +193,17 @@ pub fn signed(payment: u64, at: Stamp, input: OutPoint, output: PaymentOutput) -
 pub const SETTLED: (u32, Hash32) = (150, [0x5e; 32]);
 
 pub fn true_ledger() -> Ledgers {
+    let Keeper { now, mut all, .. } = keeper();
+    (all.clock.pool_ms, all.clock.wall_ms) = (now, now);
+    all
+}
+
+/// The ledger as its first `entries` left it.
+pub fn past_ledger(entries: usize) -> Ledgers {
+    keeper().past.swap_remove(entries - 1)
+}
+
+fn keeper() -> Keeper {
     let mut keeper = Keeper::new();
     let first: Vec<Hash32> = (100..104).map(|height| keeper.block(height)).collect();
     // One in which a job was made before another block was found, and pays the same balances again.
@@ -238,9 +253,7 @@ pub fn true_ledger() -> Ledgers {
     keeper.block(110);
     keeper.block(111);
     keeper.work();
-    let Keeper { now, mut all, .. } = keeper;
-    (all.clock.pool_ms, all.clock.wall_ms) = (now, now);
-    all
+    keeper
 }
 
 impl Ledgers {

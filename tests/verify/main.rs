@@ -9,3 +9,4 @@ mod keeper;
 mod live;
 mod place;
 mod raw;
+mod rebuild;

@@ -45,6 +45,11 @@ impl Entry {
             "ledger restore" => {
                 Command::Ledger { which: which(), task: Task::Restore { from: self.needed(operands)? } }
             }
+            "ledger rebuild" => {
+                let missing = || Usage(format!("no {FROM}; the usage is edgepool {}", self.usage()));
+                let from = path(&FROM).ok_or_else(missing)?;
+                Command::Ledger { which: which(), task: Task::Rebuild { from } }
+            }
             "ledger verify" => {
                 let options = verify::Options {
                     pool: values.get(POOL.name).map(|name| name.to_string_lossy().into_owned()),

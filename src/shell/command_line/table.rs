@@ -40,6 +40,7 @@ pub(super) const TOKEN_FILE: Flag =
     Flag { name: "token-file", value: "FILE", about: "the admin token, for methods that change anything" };
 pub(super) const LEDGER_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "the directory that holds ledger/ (default: the configuration's)" };
+pub(super) const FROM: Flag = Flag { name: "from", value: "BACKUP", about: "a backup's directory, or an export" };
 pub(super) const POOL: Flag = Flag { name: "pool", value: "NAME", about: "only this pool (default: all)" };
 pub(super) const NODE: Flag =
     Flag { name: "node", value: "", about: "compare with the chain, by the configuration's nodes" };
@@ -121,6 +122,15 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[CONFIG, LEDGER_DIR],
         about: "put a backup or an export in place of the ledger, damaged or not",
         more: "Stop the pool first. The ledger that was there is kept beside it as ledger.replaced-N.",
+    },
+    Entry {
+        name: "ledger rebuild",
+        operands: "",
+        flags: &[FROM, CONFIG, LEDGER_DIR],
+        about: "make a lost ledger anew from a backup and the chain's own coinbases",
+        more: "Stop the pool first. Searches the chain, by the configuration's nodes, for blocks of this pool that the\n\
+               backup does not know, says what can't be known any more, and verifies the result. The ledger that was\n\
+               there is kept beside it as ledger.replaced-N.",
     },
     Entry {
         name: "ledger verify",

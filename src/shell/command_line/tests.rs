@@ -68,7 +68,7 @@ fn a_wrong_line_is_told_with_what_was_probably_meant() {
     case("-x", "unknown option -x; see edgepool --help");
     case(
         "ledger",
-        "no command after ledger; choose from export, import, backup, restore, or see edgepool ledger --help",
+        "no command after ledger; choose from export, import, backup, restore, rebuild, verify, or see edgepool ledger --help",
     );
     case("ledger exprot", "unknown command exprot; did you mean export?");
     case("ledger --jsno", "unknown option --jsno; see edgepool ledger --help");

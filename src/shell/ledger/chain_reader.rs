@@ -54,15 +54,24 @@ impl Output {
     }
 }
 
-/// A transaction of a block.
+/// A coinbase.
 #[derive(Clone, Debug)]
 pub(super) struct ReadTransaction {
-    /// Its id, as people see it.
-    pub(super) txid: String,
-    /// The script of its first input, which is free in a coinbase.
+    /// The script of its only input, which is free; `None` where the transaction is no coinbase.
     pub(super) coinbase: Option<Vec<u8>>,
     /// What it pays.
     pub(super) outputs: Vec<Output>,
+}
+
+/// A block.
+#[derive(Clone, Debug)]
+pub(super) struct ReadBlock {
+    /// When it was made, by its own word, in seconds since 1970.
+    pub(super) time_s: u64,
+    /// Its target, as its header has it.
+    pub(super) bits: u32,
+    /// Its first transaction.
+    pub(super) first: ReadTransaction,
 }
 
 /// A connection to the first node of a chain that answers and is in sync.
@@ -125,15 +134,24 @@ impl ChainReader {
 
     /// What the coinbase of a block pays.
     pub(super) fn coinbase(&self, hash: &str) -> Result<Vec<Output>, ReadError> {
-        Ok(self.first_transaction(hash)?.outputs)
+        Ok(self.read_block(hash)?.first.outputs)
     }
 
-    /// The coinbase of a block.
-    pub(super) fn first_transaction(&self, hash: &str) -> Result<ReadTransaction, ReadError> {
+    /// A block and its coinbase.
+    pub(super) fn read_block(&self, hash: &str) -> Result<ReadBlock, ReadError> {
         let block = self.block(hash)?;
         let block: RawBlock = parsed(&block)?;
         let first = block.tx.first().ok_or_else(|| ReadError::Answer(format!("block {hash} is empty")))?;
-        read_transaction(first)
+        let bits = u32::from_str_radix(&block.bits, 16)
+            .map_err(|error| ReadError::Answer(format!("bits of block {hash}: {error}")))?;
+        Ok(ReadBlock { time_s: block.time, bits, first: read_transaction(first)? })
+    }
+
+    /// When the main chain's block at a height was made, by its own word, in seconds since 1970.
+    pub(super) fn time_at(&self, height: u32) -> Result<u64, ReadError> {
+        let hash = self.call("getblockhash", json!([height])).map_err(read_error)?;
+        let header = self.call("getblockheader", json!([parsed::<String>(&hash)?])).map_err(read_error)?;
+        Ok(parsed::<RawHeader>(&header)?.time)
     }
 
     /// What a transaction of a block pays; `None` when it is not there.
@@ -161,8 +179,15 @@ impl ChainReader {
 /// A block whose transactions are still text: their amounts are decimals, not floats.
 #[derive(Deserialize)]
 struct RawBlock<'j> {
+    time: u64,
+    bits: String,
     #[serde(borrow)]
     tx: Vec<&'j RawValue>,
+}
+
+#[derive(Deserialize)]
+struct RawHeader {
+    time: u64,
 }
 
 #[derive(Deserialize)]
@@ -206,7 +231,7 @@ fn read_transaction(raw: &RawValue) -> Result<ReadTransaction, ReadError> {
         outputs.push(Output { script: Script::from_bytes(bytes(&output.script.hex)?), amount });
     }
     let coinbase = raw.vin.first().and_then(|input| input.coinbase.as_deref()).map(bytes).transpose()?;
-    Ok(ReadTransaction { txid: raw.txid.clone(), coinbase, outputs })
+    Ok(ReadTransaction { coinbase, outputs })
 }
 
 fn parsed<'j, T: Deserialize<'j>>(answer: &'j RawValue) -> Result<T, ReadError> {

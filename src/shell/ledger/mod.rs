@@ -6,6 +6,7 @@ mod chain_reader;
 pub mod export;
 pub mod import;
 mod lines;
+pub mod rebuild;
 pub mod verify;
 
 use std::fmt;
@@ -40,6 +41,11 @@ pub enum Task {
     /// Put a backup or an export in its place.
     Restore {
         /// The directory or the file.
+        from: PathBuf,
+    },
+    /// Make it anew from a backup and the chain.
+    Rebuild {
+        /// The backup's directory, or an export.
         from: PathBuf,
     },
     /// Check it against itself, the running pool and the chain.
@@ -132,5 +138,6 @@ pub fn run(which: &Which, task: &Task) -> Result<String, TaskError> {
         Task::Backup { to } => backup::run(&data_dir, to),
         Task::Restore { from } => backup::restore(&data_dir, map_mib, from),
         Task::Verify(options) => verify::run(which, options),
+        Task::Rebuild { from } => rebuild::run(which, from),
     }
 }

@@ -80,16 +80,9 @@ impl<'n> Names<'n> {
 
 /// Checks the ledger, and says what it holds; every difference is in the error.
 pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
-    let needs_config = which.data_dir.is_none() || options.node;
-    let config = needs_config.then(|| config::read(&which.config)).transpose().map_err(TaskError::Config)?;
-    let data_dir = which.data_dir.clone().or_else(|| config.as_ref().map(|config| config.data_dir.clone()));
-    let data_dir = data_dir.expect("either is given");
-    // The running pool of the configuration has another ledger than a directory that was named.
-    let configured = config.as_ref().filter(|_| which.data_dir.is_none()).and_then(rpc_url);
-    let live = Live { must: options.url.is_some(), url: options.url.clone().or(configured) };
     let mut tries = TRIES;
     loop {
-        let report = look(&data_dir, config.as_ref(), options, &live)?;
+        let report = look(which, options)?;
         tries -= 1;
         if report.faults.is_empty() {
             return Ok(report.text);
@@ -109,12 +102,21 @@ struct Live {
 }
 
 /// What was found in one look.
-struct Report {
-    text: String,
-    faults: Faults,
+pub(super) struct Report {
+    pub(super) text: String,
+    pub(super) faults: Faults,
 }
 
-fn look(data_dir: &Path, config: Option<&Config>, options: &Options, live: &Live) -> Result<Report, TaskError> {
+/// Checks the ledger as it is now.
+pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError> {
+    let needs_config = which.data_dir.is_none() || options.node;
+    let config = needs_config.then(|| config::read(&which.config)).transpose().map_err(TaskError::Config)?;
+    let config = config.as_ref();
+    let data_dir = which.data_dir.as_ref().or(config.map(|config| &config.data_dir));
+    let data_dir = data_dir.expect("a configuration is read where no directory is given");
+    // The running pool of the configuration has another ledger than a directory that was named.
+    let configured = config.filter(|_| which.data_dir.is_none()).and_then(rpc_url);
+    let live = Live { must: options.url.is_some(), url: options.url.clone().or(configured) };
     let mut report = Report { text: String::new(), faults: Faults::default() };
     let audits = audit(data_dir, config, options, &mut report.faults)?;
     for (name, audit) in &audits {

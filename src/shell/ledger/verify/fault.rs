@@ -32,16 +32,16 @@ impl Faults {
         self.list.push(Fault { line: format!("pool {}, {place}: {what}", self.pool), may_pass });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::shell::ledger) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Whether another look may find nothing.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(in crate::shell::ledger) fn may_pass(&self) -> bool {
         self.list.iter().all(|fault| fault.may_pass)
     }
 
-    pub(super) fn into_lines(self) -> Vec<String> {
+    pub(in crate::shell::ledger) fn into_lines(self) -> Vec<String> {
         self.list.into_iter().map(|fault| fault.line).collect()
     }
 }
