@@ -187,10 +187,14 @@ impl Pool {
         self.window.mark_changed(&cells);
         self.submit_kept_blocks(now);
         let reject = Reject::Ledger(format!("ledger: {reason}"));
+        // What a block's entry tells of the effort so far must stay so: the next block's can't tell less.
+        let is_told = self.commits.batch.journal.iter().any(|(_, entry)| matches!(entry, Entry::BlockFound(_)));
         for share in std::mem::take(&mut self.commits.shares) {
             self.window.revoke(share.row, share.work, share.slot);
-            self.total_work -= u128::from(share.work);
-            self.total_shares -= 1;
+            if !is_told {
+                self.total_work -= u128::from(share.work);
+                self.total_shares -= 1;
+            }
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.rejected += 1;
             }

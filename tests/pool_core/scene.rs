@@ -378,3 +378,14 @@ const WALLET: NodeId = NodeId { chain: 0, node: NodeId::WALLET };
 fn id(node: usize) -> NodeId {
     NodeId { chain: 0, node: node as u8 }
 }
+
+/// Whatever a test did, the ledger that it leaves behind is true.
+#[cfg(feature = "shell")]
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let differences = edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover());
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
+        }
+    }
+}

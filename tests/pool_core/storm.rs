@@ -357,7 +357,7 @@ fn the_same_seed_is_the_same_storm() {
         (0..120).for_each(|_| storm.step());
         let blocks =
             storm.scene.pool.chains()[0].ledger.blocks().iter().map(|block| block.found.hash).collect::<Vec<_>>();
-        (storm.scene.effects, blocks, storm.scene.pool.total_work())
+        (std::mem::take(&mut storm.scene.effects), blocks, storm.scene.pool.total_work())
     };
     assert_eq!(run(7), run(7));
 }

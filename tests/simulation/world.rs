@@ -473,3 +473,14 @@ impl World {
 fn id(node: usize) -> NodeId {
     NodeId { chain: 0, node: node as u8 }
 }
+
+/// Whatever happened, the ledger that is left behind is true.
+#[cfg(feature = "shell")]
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let differences = edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover());
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
+        }
+    }
+}

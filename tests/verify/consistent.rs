@@ -193,10 +193,10 @@ fn changed_cells_and_clock_marks_are_found() {
         ledger.cells.get_mut(&first).unwrap().work += 50_000;
         ledger.found(100, 0).0
     });
-    case("units of work were done since by the clock's mark", |ledger| {
+    case("and the cells after it have", |ledger| {
         let last = *ledger.cells.last_key_value().unwrap().0;
-        ledger.cells.insert(last, Cell { work: 1, shares: 1 });
-        ledger.found(111, 0).0
+        ledger.cells.insert(last, Cell { work: 1_000_000, shares: 1 });
+        ledger.found(110, 0).0
     });
     case("units of work were done in all, and the clock's mark has", |ledger| {
         ledger.clock.total_work = 5;

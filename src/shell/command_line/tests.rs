@@ -5,7 +5,7 @@ use super::table::*;
 use super::*;
 use crate::shell::bench::ledger::Options;
 use crate::shell::config::DEFAULT_PATH;
-use crate::shell::ledger::{Task, Which};
+use crate::shell::ledger::{Task, Which, verify};
 use serde_json::json;
 
 fn parsed(line: &str) -> Result<Command, String> {
@@ -37,6 +37,10 @@ fn every_command_is_read_with_its_options() {
     case("ledger backup x", ledger(which(None), Task::Backup { to: "x".into() }));
     case("ledger restore --data-dir d x", ledger(which(Some("d")), Task::Restore { from: "x".into() }));
     let bench = Options { data_dir: None, year: false, commits: 3_000, miners: 1_000, blocks_per_day: 10 };
+    case("ledger rebuild --from x", ledger(which(None), Task::Rebuild { from: "x".into() }));
+    case("ledger verify --data-dir d", ledger(which(Some("d")), Task::Verify(verify::Options::default())));
+    let all = verify::Options { pool: Some("ltc".into()), node: true, url: Some(local()) };
+    case("ledger verify --node --pool ltc --url http://127.0.0.1:8080", ledger(which(None), Task::Verify(all)));
     case("bench ledger", Command::BenchLedger(bench.clone()));
     case("bench ledger --year --miners 7", Command::BenchLedger(Options { year: true, miners: 7, ..bench }));
     let call = |method: &str, params| Command::Call { method: method.into(), params, url: local(), token_file: None };
@@ -76,6 +80,10 @@ fn a_wrong_line_is_told_with_what_was_probably_meant() {
     case(
         "ledger export a b",
         "unexpected \"b\"; the usage is edgepool ledger export [FILE] [--config FILE] [--data-dir DIR]",
+    );
+    case(
+        "ledger rebuild",
+        "no --from BACKUP; the usage is edgepool ledger rebuild [--from BACKUP] [--config FILE] [--data-dir DIR]",
     );
     case("bench ledger --miners 0", "--miners takes a whole number from 1 to 10000, not \"0\"");
     case("run --confg a", "unknown option --confg; did you mean --config?");

@@ -23,7 +23,7 @@ use super::{TaskError, Which};
 use crate::base::amount::{format_amount, format_signed};
 use crate::coin::script::Script;
 use crate::pool::ledger::{Ledger, Totals};
-use crate::pool::record::{MinerId, Recovered};
+use crate::pool::record::{Journal, MinerId, Recovered};
 use crate::pool::spec::NodeSpec;
 use crate::shell::config::{self, Config, PoolConfig};
 use crate::shell::store::{Snapshot, Store};
@@ -92,6 +92,13 @@ pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Checks what is recorded of one pool by itself, wherever it is kept; every difference in words.
+pub fn differences(journal: &dyn Journal, recovered: Recovered) -> Vec<String> {
+    let mut faults = Faults::default();
+    replay::audit(journal, recovered, None, &mut faults);
+    faults.into_lines()
 }
 
 /// Where the pool runs that has this ledger.
