@@ -129,6 +129,7 @@ pub static METHODS: &[Method] = &[
         pay_balances,
         "Queues a payment from the wallet to all who are owed the threshold, or to these; {\"dry_run\": true} only tells."
     ),
+    method!("cancelpayment", "payment", true, cancel_payment, "Gives up a payment that is queued and not signed yet."),
     method!(
         "getpayments",
         "[count]",
@@ -305,7 +306,7 @@ fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     let refused = |site: &Site, reason: PaymentError| {
         let data = match &reason {
             PaymentError::Nobody(plan) => Some(payments::plan(&site.pools[pool], chain, plan)),
-            PaymentError::NotConfigured(_) | PaymentError::TooMany(_) => None,
+            PaymentError::NotConfigured(_) | PaymentError::Held(_) | PaymentError::TooMany(_) => None,
         };
         RpcError { data, ..error(NO_PAYMENT, reason.to_string()) }
     };
@@ -316,6 +317,16 @@ fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     let payment = site.pools[pool].queue_payment(chain, wanted, site.now).map_err(|reason| refused(site, reason))?;
     site.must_commit = true;
     Ok(json!({ "payment": payment }))
+}
+
+fn cancel_payment(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let payment = params.optional_count(0, "payment")?.ok_or_else(|| invalid("payment is missing"))?;
+    params.finish(1)?;
+    let given_up = site.pools[pool].cancel_payment(chain, payment as u64, site.now);
+    given_up.map_err(|reason| error(NO_PAYMENT, reason))?;
+    site.must_commit = true;
+    Ok(json!({ "payment": payment, "status": "dropped" }))
 }
 
 fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {

@@ -141,6 +141,8 @@ pub struct Pool {
     job_fault: Option<String>,
     /// Why the ledger takes no shares although it can be written.
     ledger_full: Option<String>,
+    /// The file that keeps payments from being built.
+    payments_held: Option<String>,
     /// The last check of the ledgers' law.
     audit: Result<(), String>,
     audit_due: bool,
@@ -193,6 +195,7 @@ impl Pool {
             next_job: 0x10_0000 + rng.below(0xf0_0000),
             job_fault: None,
             ledger_full: None,
+            payments_held: None,
             audit: Ok(()),
             audit_due: false,
             commits: Commits::new(last_entry + 1, now),

@@ -19,6 +19,8 @@ use super::{NodeId, Output, Pool};
 pub enum PaymentError {
     /// No wallet may be used.
     NotConfigured(String),
+    /// The ledger was put back from a copy, and an operator has yet to say that it may pay again; where to.
+    Held(String),
     /// Nobody can be paid now; the plan says why.
     Nobody(Plan),
     /// So many payments wait already.
@@ -33,6 +35,7 @@ impl fmt::Display for PaymentError {
                 "chain {chain} has no wallet to pay from: add \"payments\": {{}} beside its \"payout\" in the \
                  configuration, and restart"
             ),
+            PaymentError::Held(path) => write!(f, "{}", held(path)),
             PaymentError::Nobody(plan) if plan.left_out.is_empty() => f.write_str("nobody is owed anything"),
             PaymentError::Nobody(_) => f.write_str("nobody can be paid now: see dry_run"),
             PaymentError::TooMany(count) => write!(f, "{count} payments wait already: see getpayments"),
@@ -42,11 +45,24 @@ impl fmt::Display for PaymentError {
 
 impl std::error::Error for PaymentError {}
 
+fn held(path: &str) -> String {
+    format!("no payments are built while {path} is there: read it")
+}
+
 impl Pool {
+    /// Builds no payment from now on: the ledger may not know all that was paid. What is signed is still sent and
+    /// watched. `path` names the file that holds them.
+    pub fn hold_payments(&mut self, path: &str) {
+        self.payments_held = Some(path.to_string());
+    }
+
     /// Queues a payment to those who are `wanted`, or to everybody who is owed the threshold; gives its number. A
     /// miner who is named is paid however little it is, above dust.
     pub fn queue_payment(&mut self, chain: usize, wanted: Vec<MinerId>, now: Now) -> Result<u64, PaymentError> {
         let plan = self.plan_payment(chain, &wanted)?;
+        if let Some(path) = &self.payments_held {
+            return Err(PaymentError::Held(path.clone()));
+        }
         if plan.outputs.is_empty() {
             return Err(PaymentError::Nobody(plan));
         }
@@ -60,6 +76,22 @@ impl Pool {
         Ok(payment)
     }
 
+    /// Gives up a payment that is not signed yet; the error says why that can't be.
+    pub fn cancel_payment(&mut self, chain: usize, payment: u64, now: Now) -> Result<(), String> {
+        let found = self.payment(chain, payment).ok_or_else(|| format!("there is no payment {payment}"))?;
+        if found.status != PaymentStatus::Queued {
+            return Err(format!("payment {payment} is {}: only a queued one can be given up", found.status.name()));
+        }
+        let status = PaymentStatus::Dropped("given up by the operator".into());
+        let judged = PaymentJudged { chain: chain as u8, payment, at: self.clock.stamp(now), status };
+        self.record(chain, Entry::PaymentJudged(judged)).expect("a queued payment may be dropped");
+        if let Some(payments) = &mut self.chains[chain].payments {
+            payments.cancel(payment);
+        }
+        self.drain_payments(chain, now);
+        Ok(())
+    }
+
     /// What a payment would pay now, were there enough in the wallet, and who is left out and why.
     pub fn plan_payment(&self, chain: usize, wanted: &[MinerId]) -> Result<Plan, PaymentError> {
         if self.chains[chain].payments.is_none() {
@@ -70,7 +102,7 @@ impl Pool {
 
     /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
     pub fn warnings(&self, now: Now) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.payments_held.iter().map(|path| held(path)).collect();
         for chain in &self.chains {
             let status = chain.payments.as_ref().map(|payments| payments.status(now));
             if let Some(status) = status.filter(|status| status.is_stuck()) {
@@ -133,6 +165,9 @@ impl Pool {
     }
 
     fn schedule_payment(&mut self, chain: usize, now: Now) {
+        if self.payments_held.is_some() {
+            return;
+        }
         let Some(spec) = self.chains[chain].payments.as_ref().map(Payments::spec) else { return };
         let (Some(every_ms), threshold) = (spec.every_ms, spec.threshold) else { return };
         let scheduled = |payment: &&Payment| payment.queued.is_scheduled;
@@ -146,9 +181,8 @@ impl Pool {
 
     /// Queues another payment after a settled one that had no room for everybody who was meant.
     fn follow_up(&mut self, chain: usize, payment: u64, now: Now) {
-        let Some(most) = self.chains[chain].payments.as_ref().map(|payments| payments.spec().max_outputs) else {
-            return;
-        };
+        let wallet = self.chains[chain].payments.as_ref().filter(|_| self.payments_held.is_none());
+        let Some(most) = wallet.map(|payments| payments.spec().max_outputs) else { return };
         let Some(Payment { queued, signed: Some(signed), .. }) = self.payment(chain, payment) else { return };
         let paid = |miner: &MinerId| signed.outputs.iter().any(|output| output.miner == *miner);
         let left: Vec<MinerId> = queued.wanted.iter().copied().filter(|miner| !paid(miner)).collect();
@@ -183,11 +217,13 @@ impl Pool {
 
     /// Gives the wallet the first payment that is not at its end; `false` when there is none, or one under way.
     fn begin_payment(&mut self, chain: usize, now: Now) -> bool {
+        let is_held = self.payments_held.is_some();
         let chain = &mut self.chains[chain];
         let Some(payments) = chain.payments.as_mut().filter(|payments| payments.is_idle()) else { return false };
         let Some(payment) = unfinished(chain.ledger.payments()) else { return false };
         let number = payment.queued.payment;
         match &payment.signed {
+            None if is_held => return false,
             None => payments.build(number, now),
             Some(signed) => {
                 let is_sent = payment.status == PaymentStatus::Sent;

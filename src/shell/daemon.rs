@@ -14,6 +14,7 @@ use crate::base::slots::{Key, Slots};
 use crate::base::time::Now;
 use crate::face::{LedgerSize, Site};
 use crate::pool::record::Batch;
+use crate::pool::spec::ChainSpec;
 use crate::pool::{Output, Pool, RecoverError};
 
 use super::clock::Clock;
@@ -24,7 +25,7 @@ use super::peer::{Peer, PeerKind, READ_BUFFER};
 use super::rpc_port;
 use super::secrets::AdminToken;
 use super::service::Service;
-use super::store::{Store, StoreError};
+use super::store::{Store, StoreError, held_payments};
 use super::{StartError, secrets};
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -70,6 +71,10 @@ impl Daemon {
             Err(StartError::Store(StoreError::Damaged(what))) => return Err(store.set_aside(what).into()),
             recovered => recovered?,
         };
+        for (index, pool) in config.pools.iter().enumerate() {
+            let coin = |chain: &ChainSpec| format!("{} {}", chain.coin.name, chain.network.name);
+            store.tie(index, &pool.spec.chains.iter().map(coin).collect::<Vec<String>>())?;
+        }
         let mut daemon = Daemon {
             poll,
             signals,
@@ -89,6 +94,11 @@ impl Daemon {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
         };
         daemon.measure_ledger();
+        let held = held_payments(&config.data_dir);
+        if held.exists() {
+            log::error!("no payments are built while {} is there: read it", held.display());
+            daemon.pools.iter_mut().for_each(|pool| pool.hold_payments(&held.display().to_string()));
+        }
         for (pool, config) in config.pools.iter().enumerate() {
             for address in &config.listen {
                 daemon.listeners.open(*address, Port::Stratum { pool }, daemon.poll.registry())?;

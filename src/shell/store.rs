@@ -44,7 +44,7 @@ use error::means_full;
 pub use draft::Draft;
 pub use error::{Space, StoreError};
 pub use journal::Head;
-pub use place::{Aside, Place, holds_ledger};
+pub use place::{Aside, Place, held_payments, holds_ledger};
 pub use snapshot::{Snapshot, SnapshotJournal};
 
 /// The layout that this version reads and writes.
@@ -84,6 +84,9 @@ impl Store {
         {
             return Err(StoreError::SetAside { what: None, kept });
         }
+        if place.has_lost_ledger() {
+            return Err(StoreError::Lost { directory: place.directory().into() });
+        }
         let store = Store {
             environment: RefCell::new(None),
             map_mib,
@@ -102,6 +105,29 @@ impl Store {
         }
         store.place.sync()?;
         Ok(store)
+    }
+
+    /// Ties the pool at this place of the list to the coins and networks of its chains, in order, once and for all:
+    /// the journal names a chain by its place alone.
+    pub fn tie(&self, pool: usize, chains: &[String]) -> Result<(), StoreError> {
+        let (name, configured) = (&self.pools[pool], chains.join(", "));
+        self.with(|open| {
+            let key = format!("{name}.chains");
+            let mut txn = open.env.write_txn()?;
+            let recorded =
+                open.meta.get(&txn, key.as_bytes())?.map(|value| String::from_utf8_lossy(value).into_owned());
+            match recorded {
+                // A merged chain may be added behind those that there are.
+                Some(recorded) if recorded == configured => return Ok(()),
+                Some(recorded) if !configured.starts_with(&format!("{recorded}, ")) => {
+                    let (pool, configured) = (name.clone(), configured.clone());
+                    return Err(StoreError::OtherChains { pool, recorded, configured });
+                }
+                _ => {}
+            }
+            open.meta.put(&mut txn, key.as_bytes(), configured.as_bytes())?;
+            Ok(txn.commit()?)
+        })
     }
 
     /// The ledger below `data_dir` as it is after its last commit, to be read alone, also while another process

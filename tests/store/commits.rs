@@ -93,13 +93,47 @@ fn a_second_opening_is_refused_until_the_first_one_ends() {
 }
 
 #[test]
-fn a_first_start_that_ended_before_the_file_had_anything_is_a_first_start_still() {
+fn a_first_start_that_ended_before_the_file_had_its_name_is_a_first_start_still() {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.0.join("ledger")).unwrap();
-    std::fs::write(scratch.0.join("ledger/data.mdb"), "").unwrap();
+    std::fs::write(scratch.0.join("ledger/data.mdb.unfinished"), "").unwrap();
     let store = open(&scratch.0, &["ltc"]);
     assert_eq!(store.load(0).unwrap(), Recovered::default());
     store.commit(&[(0, &batch(1))]).unwrap();
+}
+
+#[test]
+fn a_ledger_that_is_emptied_taken_away_or_out_of_reach_is_not_replaced_by_a_new_one() {
+    type Loss = fn(&std::path::Path);
+    let emptied: Loss = |file| std::fs::write(file, "").unwrap();
+    let taken: Loss = |file| std::fs::remove_file(file).unwrap();
+    let unmounted: Loss = |file| {
+        std::fs::remove_file(file).unwrap();
+        std::os::unix::fs::symlink("/nowhere/data.mdb", file).unwrap();
+    };
+    for (loss, word) in [(emptied, "it is empty"), (taken, "is gone from"), (unmounted, "/data.mdb")] {
+        let scratch = Scratch::new();
+        open(&scratch.0, &["ltc"]).commit(&[(0, &batch(1))]).unwrap();
+        loss(&scratch.0.join("ledger/data.mdb"));
+        let Err(refused) = Store::open(&scratch.0, 16, &["ltc"]) else { panic!("{word}: a new one was made") };
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
+}
+
+#[test]
+fn a_pool_keeps_the_coins_that_it_has_money_in() {
+    let scratch = Scratch::new();
+    let tie = |chains: &[&str]| {
+        let chains: Vec<String> = chains.iter().map(|chain| chain.to_string()).collect();
+        open(&scratch.0, &["ltc"]).tie(0, &chains).map_err(|error| error.to_string())
+    };
+    assert_eq!(tie(&["litecoin mainnet"]), Ok(()));
+    assert_eq!(tie(&["litecoin mainnet"]), Ok(()));
+    assert!(tie(&["bitcoin mainnet"]).unwrap_err().contains("is of litecoin mainnet"));
+    assert!(tie(&["litecoin testnet"]).is_err());
+    assert_eq!(tie(&["litecoin mainnet", "dogecoin mainnet"]), Ok(()));
+    assert!(tie(&["litecoin mainnet"]).is_err(), "what is owed in dogecoin would be forgotten");
+    assert!(tie(&["dogecoin mainnet", "litecoin mainnet"]).is_err());
 }
 
 #[test]

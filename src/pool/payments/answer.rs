@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::base::amount::parse_amount;
 use crate::base::{Hash32, parse_hash};
 use crate::coin::encode::decode_hex;
+use crate::coin::transaction::Transaction;
 
 /// The node's own error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +79,25 @@ pub(super) struct Found {
     pub confirmations: i64,
     /// Its block.
     blockhash: Option<String>,
+    /// Transactions of the wallet that spend a coin of it.
+    #[serde(default)]
+    walletconflicts: Vec<String>,
+    /// The whole transaction.
+    hex: Option<String>,
 }
 
 impl Found {
+    /// Transactions of the wallet that spend a coin of it.
+    pub fn rivals(&self) -> Vec<Hash32> {
+        self.walletconflicts.iter().filter_map(|text| parse_hash(text)).collect()
+    }
+
+    /// The whole transaction.
+    pub fn transaction(&self, method: &str) -> Result<Transaction, String> {
+        let hex = self.hex.as_ref().ok_or_else(|| format!("{method}: the answer has no transaction"))?;
+        Transaction::parse(&bytes(method, hex)?).map_err(|error| format!("{method}: {error}"))
+    }
+
     /// Its block.
     pub fn block(&self) -> Option<Hash32> {
         parse_hash(self.blockhash.as_ref()?)

@@ -128,6 +128,8 @@ pub struct Payments {
     unwritten: Option<Transfer>,
     /// The call under way.
     asked: Option<Call>,
+    /// Its answer is for a payment that was given up.
+    is_unwanted: bool,
     /// The next call is made no sooner.
     at_ms: u64,
     failures: u32,
@@ -156,6 +158,7 @@ impl Payments {
             work: None,
             unwritten: None,
             asked: None,
+            is_unwanted: false,
             at_ms: now.mono_ms,
             failures: 0,
             trouble: None,
@@ -209,6 +212,16 @@ impl Payments {
     pub fn build(&mut self, payment: u64, now: Now) {
         debug_assert!(self.is_idle(), "one payment at a time");
         self.begin(payment, Work::Build(Build::new()), now);
+    }
+
+    /// Gives up the building of a payment; what the wallet answers for it is not looked at.
+    pub fn cancel(&mut self, payment: u64) {
+        if matches!(&self.work, Some((number, Work::Build(_))) if *number == payment) {
+            self.events.retain(|(number, _)| *number != payment);
+            self.unwritten = None;
+            self.is_unwanted = self.asked.is_some();
+            self.end();
+        }
     }
 
     /// Carries on with a payment that is signed and on disk: its bytes are sent, again if need be.
@@ -355,6 +368,9 @@ impl Payments {
     fn proceed(&mut self, now: Now) {
         while let Some((_, answer)) = self.link.poll_answer() {
             let Some(call) = self.asked.take() else { continue };
+            if std::mem::take(&mut self.is_unwanted) {
+                continue;
+            }
             match answer {
                 Ok(result) => self.take(Ok(result), &call, now),
                 Err(LinkError::Rpc { code, message }) => self.take(Err(Fault { code, message }), &call, now),

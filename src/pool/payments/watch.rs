@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::{Hash32, display_hash, parse_hash};
 use crate::coin::params::Network;
+use crate::coin::transaction::Transaction;
 use crate::pool::node_state::NodeInfo;
 use crate::pool::record::{OutPoint, PaymentStatus};
 
@@ -31,6 +32,8 @@ enum Stage {
     Coin(usize),
     /// The wallet is asked whether input number n, which is not, ever was.
     Source(usize),
+    /// The wallet is asked for rival number n, which may pay the same under another id.
+    Rival(usize),
     /// The inputs that are left are the wallet's again.
     Unlock,
     /// All is asked for now.
@@ -71,6 +74,10 @@ pub(super) struct Watch {
     /// Since which height an input is spent by another.
     contested_since: Option<u32>,
     word: Option<String>,
+    /// Transactions that spend a coin of it, as the wallet last said.
+    rivals: Vec<Hash32>,
+    /// Why the payment can never confirm, while its rivals are looked at.
+    beyond_recall: String,
 }
 
 impl Watch {
@@ -88,6 +95,8 @@ impl Watch {
             spent: None,
             contested_since: None,
             word: None,
+            rivals: Vec::new(),
+            beyond_recall: String::new(),
         }
     }
 
@@ -138,6 +147,7 @@ impl Watch {
                 ("gettxout", json!([display_hash(&coin.txid), coin.vout, false]))
             }
             Stage::Source(input) => ("gettransaction", json!([display_hash(&self.inputs.get(*input)?.txid)])),
+            Stage::Rival(rival) => ("gettransaction", json!([display_hash(self.rivals.get(*rival)?)])),
             Stage::Unlock => ("lockunspent", json!([true, self.coins()])),
             Stage::Rest | Stage::Done => return None,
         };
@@ -172,6 +182,7 @@ impl Watch {
                     answer => Some(answer::read(method, &known(answer)?)?),
                 };
                 self.confirmations = found.as_ref().map(|found| found.confirmations);
+                self.rivals = found.as_ref().map_or(Vec::new(), Found::rivals);
                 let depth = self.confirmations.unwrap_or(0);
                 self.stage = match (found.and_then(|found| found.block()), &self.sent) {
                     (Some(block), _) if depth >= i64::from(confirmations) => Stage::Header { block },
@@ -214,6 +225,7 @@ impl Watch {
                 }
                 return Ok(self.next_coin(input + 1, confirmations));
             }
+            Stage::Rival(rival) => return self.take_rival(rival, answer, method),
             Stage::Unlock => self.stage = Stage::Done,
             // Nothing is asked in these.
             Stage::Rest | Stage::Done => {}
@@ -281,9 +293,43 @@ impl Watch {
         self.keep_resting()
     }
 
+    /// The transaction can never confirm. That is the end of the payment only if none of its rivals has paid the same:
+    /// whoever mines a block may give a transaction another id, and an operator may have sent it again by hand.
     fn conflict(&mut self, reason: String) -> Option<PaymentEvent> {
+        self.beyond_recall = reason;
+        self.next_rival(0)
+    }
+
+    fn next_rival(&mut self, rival: usize) -> Option<PaymentEvent> {
+        if rival < self.rivals.len() {
+            self.stage = Stage::Rival(rival);
+            return None;
+        }
         self.stage = Stage::Unlock;
-        Some(PaymentEvent::Judged(PaymentStatus::Conflicted(reason)))
+        Some(PaymentEvent::Judged(PaymentStatus::Conflicted(std::mem::take(&mut self.beyond_recall))))
+    }
+
+    fn take_rival(&mut self, rival: usize, answer: Answer, method: &str) -> Result<Option<PaymentEvent>, String> {
+        let found: Found = match answer {
+            Err(fault) if fault.code == UNKNOWN => return Ok(self.next_rival(rival + 1)),
+            answer => answer::read(method, &answer.map_err(|fault| fault.describe(method))?)?,
+        };
+        let Some(block) = found.block().filter(|_| found.confirmations > 0) else {
+            return Ok(self.next_rival(rival + 1));
+        };
+        let ours = Transaction::parse(&self.bytes).map_err(|error| error.to_string())?;
+        let theirs = found.transaction(method)?;
+        if theirs.outputs == ours.outputs {
+            self.stage = Stage::Header { block };
+            return Ok(None);
+        }
+        if theirs.outputs.iter().any(|output| ours.outputs.iter().any(|other| other.script == output.script)) {
+            let id = display_hash(&theirs.txid);
+            self.word =
+                Some(format!("transaction {id} is in its place and pays some of the same: it is not paid again"));
+            return Ok(self.keep_resting());
+        }
+        Ok(self.next_rival(rival + 1))
     }
 
     /// Ends the round with nothing new to fear.

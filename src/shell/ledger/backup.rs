@@ -22,6 +22,7 @@ pub fn run(data_dir: &Path, to: &Path) -> Result<String, TaskError> {
 /// Puts a backup or an exported file in place of the ledger below `data_dir`. What was there is kept.
 pub fn restore(data_dir: &Path, map_mib: usize, from: &Path) -> Result<String, TaskError> {
     let place = Place::take(data_dir)?;
+    let held = place.hold_payments()?;
     let (kept, note) = if from.is_file() {
         (import::read(&place, map_mib, from)?.0.install(Some(Aside::Replaced))?, None)
     } else {
@@ -38,5 +39,11 @@ pub fn restore(data_dir: &Path, map_mib: usize, from: &Path) -> Result<String, T
     };
     let kept = kept.map(|kept| format!("; the one that was there is kept in {}", kept.display()));
     let notes = [note, kept].into_iter().flatten().collect::<String>();
-    Ok(format!("{} is now the ledger in {}{notes}", from.display(), data_dir.display()))
+    let advice = "blocks found since the copy was made are not in it: \"edgepool ledger rebuild --from\" reads them from the chain";
+    Ok(format!(
+        "{} is now the ledger in {}{notes}\n{advice}\n{}",
+        from.display(),
+        data_dir.display(),
+        super::held(&held)
+    ))
 }

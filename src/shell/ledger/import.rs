@@ -25,8 +25,9 @@ pub fn run(data_dir: &Path, map_mib: usize, file: &Path) -> Result<String, TaskE
         )));
     }
     let (draft, lines) = read(&place, map_mib, file)?;
+    let held = place.hold_payments()?;
     draft.install(None)?;
-    Ok(format!("{lines} lines are now the ledger in {}", data_dir.display()))
+    Ok(format!("{lines} lines are now the ledger in {}\n{}", data_dir.display(), super::held(&held)))
 }
 
 /// A ledger in the making with everything that is in a file, and the count of its lines.

@@ -141,3 +141,12 @@ pub fn run(which: &Which, task: &Task) -> Result<String, TaskError> {
         Task::Rebuild { from } => rebuild::run(which, from),
     }
 }
+
+/// What an operator has to do before a ledger that was put back may pay from a wallet.
+fn held(path: &std::path::Path) -> String {
+    format!(
+        "payments from a wallet are held: compare the wallet's listtransactions with getpayments, then remove {} and \
+         restart edgepool",
+        path.display()
+    )
+}

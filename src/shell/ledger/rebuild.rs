@@ -51,12 +51,12 @@ pub fn run(which: &Which, from: &Path) -> Result<String, TaskError> {
     }
     drop(backup);
     drop(imported);
+    let held = place.hold_payments()?;
     if let Some(kept) = draft.install(Some(Aside::Replaced))? {
         text += &format!("the ledger that was there is kept in {}\n", kept.display());
     }
     drop(place);
-    text += UNKNOWN;
-    text += "\n\n";
+    text += &format!("{UNKNOWN}\n{}\n\n", super::held(&held));
     let checked = Which { config: which.config.clone(), data_dir: Some(data_dir) };
     let report = verify::look(&checked, &verify::Options { node: true, ..verify::Options::default() })?;
     text += &report.text;

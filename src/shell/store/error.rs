@@ -51,6 +51,20 @@ pub enum StoreError {
     },
     /// There is no ledger in this directory.
     Missing(PathBuf),
+    /// There was a ledger in this directory, and it was taken away.
+    Lost {
+        /// The ledger's directory.
+        directory: PathBuf,
+    },
+    /// A pool's ledger is of other coins than the configuration says.
+    OtherChains {
+        /// The pool.
+        pool: String,
+        /// Coin and network of each of its chains, as the ledger has them.
+        recorded: String,
+        /// As the configuration has them.
+        configured: String,
+    },
     /// The system refused: what was being done, and its reason.
     Io(String, io::Error),
     /// LMDB refused.
@@ -111,6 +125,18 @@ impl fmt::Display for StoreError {
                 }
                 write!(f, " is using the ledger {}; stop it, or give this one another data_dir", directory.display())
             }
+            StoreError::Lost { directory } => write!(
+                f,
+                "the ledger's file data.mdb is gone from {}, where it was; mount or bring back what holds it, put a backup \
+                 in its place with \"edgepool ledger restore BACKUP\", or remove lock.mdb there to begin a new ledger \
+                 that owes nobody",
+                directory.display()
+            ),
+            StoreError::OtherChains { pool, recorded, configured } => write!(
+                f,
+                "the ledger of pool {pool} is of {recorded}, and the configuration says {configured}: what is owed in \
+                 one coin is not owed in another; give the new pool another name"
+            ),
             StoreError::Schema { found, known } if found < known => {
                 write!(f, "the ledger has the old format {found}; the next edgepool run converts it to format {known}")
             }

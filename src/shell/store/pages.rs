@@ -39,12 +39,13 @@ pub(super) enum Use {
     Write,
 }
 
-/// Reads every page that is in use. An empty file is none yet, and is in order.
+/// Reads every page that is in use.
 pub(super) fn check(path: &Path, purpose: Use) -> Result<(), StoreError> {
     let file = File::open(path).map_err(io_error("opening", path))?;
     let len = file.metadata().map_err(io_error("reading", path))?.len();
+    // No version makes one: it is what a power cut can leave of a file that was there.
     if len == 0 {
-        return Ok(());
+        return Err(damaged("it is empty".into()));
     }
     let mut pages = Pages { file, page_size: BEGINNING, last: 1, used: vec![false; 2] };
     let beginning = pages.read(0, 1)?;

@@ -27,6 +27,11 @@ pub(super) const DATA: &str = "data.mdb";
 const READERS: &str = "lock.mdb";
 const LOCK: &str = "edgepool.lock";
 const UNFINISHED: &str = "data.mdb.unfinished";
+/// While it is there no payment is built.
+const HELD: &str = "payments.held";
+const HELD_WORDS: &str = "This ledger was put back from a copy, which does not know what was paid since. While this file is \
+here edgepool builds no payment from a wallet. Compare the wallet's listtransactions with getpayments and getpayouthistory, \
+then remove this file and restart edgepool.\n";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -59,16 +64,30 @@ pub(super) fn directory(data_dir: &Path) -> PathBuf {
     data_dir.join("ledger")
 }
 
-/// Whether `directory` holds a ledger, whatever state it is in.
+/// The file that holds payments while it is there.
+pub fn held_payments(data_dir: &Path) -> PathBuf {
+    directory(data_dir).join(HELD)
+}
+
+/// Whether `directory` holds a ledger, whatever state it is in: also one that can't be read, or a link to nowhere. Only
+/// where there is certainly none may a new one be made.
 pub fn holds_ledger(directory: &Path) -> bool {
-    directory.join(DATA).exists()
+    is_there(&directory.join(DATA))
+}
+
+fn is_there(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 impl Place {
     /// Makes the directory where it is missing (mode 0700), locks it, and clears away what was never finished.
     pub fn take(data_dir: &Path) -> Result<Place, StoreError> {
         let directory = directory(data_dir);
+        let is_new = !directory.exists();
         make(&directory)?;
+        if is_new {
+            hand_over(&directory, data_dir)?;
+        }
         let place = Place { _lock: lock(&directory)?, data_dir: data_dir.into(), directory };
         place.clear_making()?;
         Ok(place)
@@ -87,6 +106,22 @@ impl Place {
     /// Whether the file hangs together, so that it can be written to. None does.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.holds_ledger() { pages::check(&self.directory.join(DATA), Use::Write) } else { Ok(()) }
+    }
+
+    /// Whether LMDB's table of readers is there, and the ledger that it belongs to is not: somebody took it away.
+    pub(super) fn has_lost_ledger(&self) -> bool {
+        !self.holds_ledger() && is_there(&self.directory.join(READERS))
+    }
+
+    /// Keeps payments from being built until the operator removes the file, whose path this answers: a ledger that was
+    /// put back does not know what was paid since.
+    pub fn hold_payments(&self) -> Result<PathBuf, StoreError> {
+        let held = held_payments(&self.data_dir);
+        fs::write(&held, HELD_WORDS).map_err(io_error("making", &held))?;
+        hand_over(&held, &self.directory)?;
+        sync(&held)?;
+        sync(&self.directory)?;
+        Ok(held)
     }
 
     /// The newest ledger that was put aside because it was damaged or replaced.
@@ -213,10 +248,10 @@ pub(super) fn make(directory: &Path) -> Result<(), StoreError> {
 /// Makes an empty file for LMDB where there is none, whole or not at all.
 pub(super) fn make_empty(directory: &Path) -> Result<(), StoreError> {
     let (data, unfinished) = (directory.join(DATA), directory.join(UNFINISHED));
-    // An empty file is what a first start left that was cut short.
-    if fs::metadata(&data).is_ok_and(|file| file.len() > 0) {
+    if is_there(&data) {
         return Ok(());
     }
+    log::warn!("a new ledger is made in {}", directory.display());
     let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     let written = written.and_then(|mut file| file.write_all(&pages::empty()).and_then(|()| file.sync_all()));
     written.map_err(io_error("making", &unfinished))?;

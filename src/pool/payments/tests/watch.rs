@@ -114,3 +114,41 @@ fn a_payment_in_the_chain_that_the_wallet_does_not_know_is_not_given_up() {
     assert_eq!((bench.event(), bench.asked.take()), (None, None));
     assert!(bench.trouble().contains("is it the same wallet?"));
 }
+
+/// Our transaction is excluded for good, and this rival of it is in the chain.
+fn with_rival(rival: &str) -> Bench {
+    let mut bench = resume(true, Some(-25), false);
+    bench.in_sync(TIP);
+    let own = json!({ "confirmations": -3, "walletconflicts": [txid_of(rival)] });
+    bench.reply("gettransaction", None, &own.to_string(), "null");
+    bench.expect("gettxout", json!(["aa".repeat(32), 1, false]), "{}");
+    bench.expect("gettxout", json!(["bb".repeat(32), 0, false]), "{}");
+    let found = json!({ "confirmations": 3, "blockhash": "cc".repeat(32), "hex": rival });
+    bench.expect("gettransaction", json!([txid_of(rival)]), &found.to_string());
+    bench
+}
+
+#[test]
+fn a_payment_that_was_mined_under_another_id_is_settled_and_not_paid_again() {
+    // The same inputs and outputs, signed otherwise: legacy inputs give it another id.
+    let other_id = transaction(&[(0xdd, 1)], &PAID, 2);
+    let mut bench = with_rival(&other_id);
+    assert_eq!(bench.event(), None);
+    bench.expect("getblockheader", json!(["cc".repeat(32)]), &json!({ "confirmations": 3, "height": 498 }).to_string());
+    let settled = PaymentStatus::Settled { height: 498, block: [0xcc; 32] };
+    assert_eq!(bench.event(), Some(PaymentEvent::Judged(settled)));
+}
+
+#[test]
+fn a_rival_that_pays_some_of_the_same_keeps_the_balances_held() {
+    let (miner, amount) = PAID[0];
+    let mut bench = with_rival(&transaction(&COINS, &[(miner, amount - 1)], 3));
+    assert_eq!(bench.event(), None);
+    assert!(bench.trouble().contains("pays some of the same"), "{}", bench.trouble());
+}
+
+#[test]
+fn a_rival_that_pays_somebody_else_frees_the_balances() {
+    let mut bench = with_rival(&transaction(&COINS, &[(99, 1_000)], 3));
+    assert!(matches!(bench.event(), Some(PaymentEvent::Judged(PaymentStatus::Conflicted(_)))));
+}

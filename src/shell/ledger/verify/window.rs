@@ -37,7 +37,9 @@ impl Work {
                 faults.add(place(), format!("it begins after the clock's mark, {}", mark.pool_ms));
             }
         }
-        Work { cells: recovered.cells.clone(), mark, totals: BTreeMap::new() }
+        // A cell whose work was moved to another slot, when the window's length was changed, tells of none.
+        let cells = recovered.cells.iter().filter(|(_, cell)| cell.shares > 0).copied().collect();
+        Work { cells, mark, totals: BTreeMap::new() }
     }
 
     /// What is wrong with a found block's work, in words.
