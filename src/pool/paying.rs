@@ -54,6 +54,12 @@ impl Pool {
     /// watched. `path` names the file that holds them.
     pub fn hold_payments(&mut self, path: &str) {
         self.payments_held = Some(path.to_string());
+        for chain in &mut self.chains {
+            let queued = unfinished(chain.ledger.payments()).filter(|payment| payment.signed.is_none());
+            if let (Some(payments), Some(payment)) = (&mut chain.payments, queued) {
+                payments.cancel(payment.queued.payment);
+            }
+        }
     }
 
     /// Queues a payment to those who are `wanted`, or to everybody who is owed the threshold; gives its number. A

@@ -10,10 +10,11 @@
 //! |---|---|---|
 //! | `meta` | `schema` | version, u32 |
 //! | `meta` | `<pool>.recent` | clock mark, end of the journal, cells that changed last; postcard, check |
+//! | `meta` | `<pool>.chains` | coin and network of each chain, text |
 //! | `<pool>.journal` | sequence number u64, from 1 without gaps | link, 32 bytes; the entry, postcard |
 //! | `<pool>.cells` | slot start u64, miner u32 | work u64, shares u32, check; `recent` has a newer one or none |
 //! | `<pool>.miners` | miner u32 | output script, check |
-//! | `<pool>.blocks` | block hash, internal order | the whole block, whose header the key is the hash of |
+//! | `<pool>.blocks` | block hash, internal order | the whole block, whose header the key is the hash of, check |
 
 mod draft;
 mod environment;
@@ -86,6 +87,9 @@ impl Store {
         }
         if place.has_lost_ledger() {
             return Err(StoreError::Lost { directory: place.directory().into() });
+        }
+        if !place.holds_ledger() {
+            log::warn!("a new ledger is made in {}: it owes nobody anything", place.directory().display());
         }
         let store = Store {
             environment: RefCell::new(None),

@@ -398,3 +398,40 @@ fn an_operator_asks_first_pays_then_and_sees_every_state() {
     let list = rpc(&mut scene, "getpayments", json!([1])).unwrap();
     assert_eq!((&list[0]["status"], &list[0]["height"]), (&json!("settled"), &json!(1001)));
 }
+
+#[test]
+fn a_ledger_that_was_put_back_pays_nothing_before_somebody_has_looked() {
+    let scheduled = || spec(|payments| payments.every_ms = Some(HOUR));
+    let mut scene = found(scheduled());
+    scene.wallet.is_away = true;
+    pass_blocks(&mut scene, "c", 100);
+    scene.advance(120 * SECOND);
+    assert_eq!(states(&scene), ["queued"]);
+    // The copy was made now, and is what the pool starts from.
+    scene.restart(scheduled(), SECOND);
+    scene.pool.hold_payments("payments.held");
+    scene.wallet.is_away = false;
+    scene.advance(3 * HOUR);
+    assert_eq!((states(&scene), scene.wallet.sent.len()), (vec!["queued"], 0));
+    let refused = pay(&mut scene, &[]).unwrap_err();
+    assert!(refused.to_string().contains("payments.held"), "{refused}");
+    assert!(scene.pool.warnings(scene.now)[0].contains("payments.held"));
+}
+
+#[test]
+fn a_payment_that_can_t_be_built_is_given_up_when_asked_and_the_next_one_goes_on() {
+    let mut scene = mature(spec(|_| {}));
+    scene.wallet.is_away = true;
+    assert_eq!((pay(&mut scene, &[2]), pay(&mut scene, &[3])), (Ok(1), Ok(2)));
+    assert_eq!(scene.pool.cancel_payment(0, 1, scene.now), Ok(()));
+    scene.wallet.is_away = false;
+    scene.advance(600 * SECOND);
+    assert_eq!(states(&scene), ["dropped", "sent"]);
+    let refused = scene.pool.cancel_payment(0, 2, scene.now).unwrap_err();
+    assert!(refused.contains("only a queued one"), "{refused}");
+    assert!(scene.pool.cancel_payment(0, 3, scene.now).is_err());
+    mine(&mut scene, "d", CONFIRMATIONS);
+    assert_eq!((account(&scene, 2), account(&scene, 3)), ((OWED as i64, 0, 0), (0, 0, OWED)));
+    scene.restart(spec(|_| {}), SECOND);
+    assert_eq!(states(&scene), ["dropped", "settled"]);
+}

@@ -97,3 +97,28 @@ fn a_lowered_and_a_raised_window_keep_what_they_cover() {
         assert_eq!(scene.pool.window().total_shares(), 5);
     }
 }
+
+#[test]
+fn a_ledger_stays_true_when_the_window_is_lengthened_after_a_block() {
+    let with_window = |hours: u64| {
+        let mut spec = spec(1);
+        spec.window_ms = hours * HOUR;
+        spec
+    };
+    let mut scene = Scene::start(with_window(1));
+    let rig = scene.rig(1);
+    for number in 0..30 {
+        scene.work(rig, &format!("a{number}"), Want::Share);
+        scene.advance(20 * SECOND);
+    }
+    scene.work(rig, "block", Want::Block);
+    for hours in [24, 168, 2] {
+        scene.restart(with_window(hours), SECOND);
+        let rig = scene.rig(1);
+        for number in 0..5 {
+            scene.work(rig, &format!("b{number}"), Want::Share);
+            scene.advance(20 * SECOND);
+        }
+    }
+    // What the scene leaves is verified when it ends.
+}

@@ -181,6 +181,11 @@ fn an_import_takes_nothing_that_is_cut_short_altered_or_foreign() {
     entry_case("an amount", r#""balance_before":-9223372036854775808"#, r#""balance_before":-9223372036854775807"#);
     entry_case("a fee", r#""FeePpm":4294967295"#, r#""FeePpm":4294967294"#);
     entry_case("a text", "💩", "💪");
+    let scripts = text.match_indices(r#""script":""#).map(|(at, name)| at + name.len());
+    let script = scripts.into_iter().find(|at| !text[*at..].starts_with('"')).unwrap();
+    let other = if text[script..].starts_with('0') { "1" } else { "0" };
+    let altered = format!("{}{other}{}", &text[..script], &text[script + 1..]);
+    case("a script", altered, "a line before it was altered");
     case(
         "a pool out of order",
         text.replacen(r#"["btc","empty","ltc"]"#, r#"["ltc","empty","btc"]"#, 1),

@@ -1,13 +1,13 @@
 //! `edgepool ledger export`: the whole ledger as JSON lines, one moment of it, also while the daemon runs.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::TaskError;
-use super::lines::{Block, CellLine, Clock, End, EntryLine, Header, Line, Miner};
+use super::lines::{Block, CellLine, Clock, End, EntryLine, Header, Line, Miner, Sum};
 use crate::shell::store::{SCHEMA, Snapshot, Store, StoreError};
 
 /// Writes the ledger below `data_dir` to standard output. A reader that goes away is a failure: it has not got all.
@@ -82,13 +82,14 @@ impl From<StoreError> for WriteError {
 struct Lines<'o, W> {
     out: &'o mut W,
     count: u64,
+    sum: Sum,
 }
 
 impl<W: Write> Lines<'_, W> {
     fn write(&mut self, line: &Line) -> Result<(), WriteError> {
-        let written = serde_json::to_writer(&mut *self.out, line)
-            .map_err(|error| io::Error::new(error.io_error_kind().unwrap_or(ErrorKind::InvalidData), error));
-        written.and_then(|()| self.out.write_all(b"\n")).map_err(WriteError::Out)?;
+        let text = serde_json::to_vec(line).map_err(|error| WriteError::Out(io::Error::other(error)))?;
+        self.sum.take(&text);
+        self.out.write_all(&text).and_then(|()| self.out.write_all(b"\n")).map_err(WriteError::Out)?;
         self.count += 1;
         Ok(())
     }
@@ -96,13 +97,13 @@ impl<W: Write> Lines<'_, W> {
 
 /// Writes everything that a snapshot holds; what is damaged and left out is told on stderr. Answers the count of lines.
 fn write(snapshot: &Snapshot, out: &mut impl Write) -> Result<u64, WriteError> {
-    let mut lines = Lines { out, count: 0 };
+    let mut lines = Lines { out, count: 0, sum: Sum::new() };
     lines.write(&Line::Header(Header { schema: SCHEMA, pools: snapshot.pools().to_vec() }))?;
     for (index, pool) in snapshot.pools().iter().enumerate() {
         write_pool(snapshot, index, pool, &mut lines)?;
     }
-    let count = lines.count;
-    lines.write(&Line::End(End { lines: count }))?;
+    let end = End { lines: lines.count, sha256: lines.sum.text() };
+    lines.write(&Line::End(end))?;
     Ok(lines.count)
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use super::TaskError;
-use super::lines::{Header, Line};
+use super::lines::{Header, Line, Sum};
 use crate::pool::record::Batch;
 use crate::shell::store::{Draft, Head, Place, SCHEMA};
 
@@ -34,13 +34,14 @@ pub fn run(data_dir: &Path, map_mib: usize, file: &Path) -> Result<String, TaskE
 pub(super) fn read<'p>(place: &'p Place, map_mib: usize, file: &Path) -> Result<(Draft<'p>, u64), TaskError> {
     let input = File::open(file).map_err(TaskError::io("opening", file))?;
     let mut lines = BufReader::new(input).split(b'\n');
-    let mut reading = match next(&mut lines, file, 1)? {
-        Some(Line::Header(header)) => Reading::begin(place, map_mib, header).map_err(at(file, 1))?,
+    let mut sum = Sum::new();
+    let mut reading = match next(&mut lines, &mut sum, file, 1)? {
+        Some((Line::Header(header), _)) => Reading::begin(place, map_mib, header).map_err(at(file, 1))?,
         _ => return Err(at(file, 1)(TaskError::Refused("an exported ledger begins with its header".into()))),
     };
-    while let Some(line) = next(&mut lines, file, reading.lines + 1)? {
+    while let Some((line, before)) = next(&mut lines, &mut sum, file, reading.lines + 1)? {
         let number = reading.lines + 1;
-        reading.take(line).map_err(at(file, number))?;
+        reading.take(line, &before).map_err(at(file, number))?;
     }
     if !reading.ended {
         let cut = format!("{} ends before its end: it was cut short", file.display());
@@ -49,14 +50,18 @@ pub(super) fn read<'p>(place: &'p Place, map_mib: usize, file: &Path) -> Result<
     Ok((reading.draft, reading.lines))
 }
 
+/// The next line, with the sum of those before it.
 fn next(
     lines: &mut impl Iterator<Item = io::Result<Vec<u8>>>,
+    sum: &mut Sum,
     file: &Path,
     number: u64,
-) -> Result<Option<Line>, TaskError> {
+) -> Result<Option<(Line, Sum)>, TaskError> {
     let Some(line) = lines.next().transpose().map_err(TaskError::io("reading", file))? else { return Ok(None) };
+    let before = sum.clone();
+    sum.take(&line);
     let line = serde_json::from_slice(&line).map_err(|error| TaskError::Refused(error.to_string()));
-    line.map(Some).map_err(at(file, number))
+    line.map(|line| Some((line, before))).map_err(at(file, number))
 }
 
 /// Says where a refused line is.
@@ -100,7 +105,7 @@ impl<'p> Reading<'p> {
         })
     }
 
-    fn take(&mut self, line: Line) -> Result<(), TaskError> {
+    fn take(&mut self, line: Line, before: &Sum) -> Result<(), TaskError> {
         let refused = |what: &str| Err(TaskError::Refused(what.into()));
         if self.ended {
             return refused("there is more after the end");
@@ -136,6 +141,9 @@ impl<'p> Reading<'p> {
             Line::Block(line) => {
                 self.expect(&line.pool)?;
                 self.batch.blocks.push((line.hash, line.bytes.into()));
+            }
+            Line::End(end) if end.lines == self.lines && end.sha256 != before.text() => {
+                return refused("a line before it was altered: they have another sum");
             }
             Line::End(end) if end.lines == self.lines => {
                 self.write()?;

@@ -1,6 +1,8 @@
 //! The lines of an exported ledger: one JSON object each, the same on every machine, in this order: header; for each
 //! pool its clock, miners, cells, journal and kept blocks; end. Never longer than what it is about.
 
+use bitcoin_hashes::HashEngine as _;
+use bitcoin_hashes::sha256::{self, HashEngine};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Hash32, written};
@@ -88,6 +90,30 @@ pub(super) struct Block {
 pub(super) struct End {
     /// How many lines are before it.
     pub(super) lines: u64,
+    /// The hash of all their bytes, SHA-256 as `sha256sum` prints it: none of them was altered.
+    pub(super) sha256: String,
+}
+
+/// Hashes lines as they go by.
+#[derive(Clone)]
+pub(super) struct Sum(HashEngine);
+
+impl Sum {
+    /// Of nothing yet.
+    pub(super) fn new() -> Sum {
+        Sum(sha256::Hash::engine())
+    }
+
+    /// Takes in a line without its end.
+    pub(super) fn take(&mut self, line: &[u8]) {
+        self.0.input(line);
+        self.0.input(b"\n");
+    }
+
+    /// The hash of all lines so far, in hexadecimal.
+    pub(super) fn text(&self) -> String {
+        hex::encode(sha256::Hash::from_engine(self.0.clone()).to_byte_array())
+    }
 }
 
 impl Clock {

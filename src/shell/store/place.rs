@@ -251,7 +251,6 @@ pub(super) fn make_empty(directory: &Path) -> Result<(), StoreError> {
     if is_there(&data) {
         return Ok(());
     }
-    log::warn!("a new ledger is made in {}", directory.display());
     let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     let written = written.and_then(|mut file| file.write_all(&pages::empty()).and_then(|()| file.sync_all()));
     written.map_err(io_error("making", &unfinished))?;

@@ -74,7 +74,7 @@ impl<'e> PoolDatabases<'e> {
         let key = self.recent_key.as_bytes();
         meta.put(txn, key, &sealed(key, &bytes))?;
         for (hash, block) in &batch.blocks {
-            self.blocks.raw.put(txn, hash, block)?;
+            self.blocks.raw.put(txn, hash, &sealed(hash, block))?;
         }
         for hash in &batch.settled_blocks {
             self.blocks.raw.delete(txn, hash)?;
@@ -136,8 +136,9 @@ fn cell(key: &[u8], stored: &[u8]) -> Option<(CellKey, Cell)> {
     Some((key, Cell { work, shares: u32::from_be_bytes(shares) }))
 }
 
-/// A block's name is the hash of its header, which is check enough: a node looks at the rest.
-fn block(key: &[u8], block: &[u8]) -> Option<(Hash32, Vec<u8>)> {
+/// A block's name is the hash of its header.
+fn block(key: &[u8], stored: &[u8]) -> Option<(Hash32, Vec<u8>)> {
+    let block = opened(key, stored)?;
     let header: &[u8; HEADER] = block.first_chunk()?;
     let name = block_id(header);
     (name == key).then(|| (name, block.to_vec()))
