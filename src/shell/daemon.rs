@@ -71,6 +71,9 @@ impl Daemon {
             Err(StartError::Store(StoreError::Damaged(what))) => return Err(store.set_aside(what).into()),
             recovered => recovered?,
         };
+        for name in store.strangers()? {
+            log::warn!("the ledger has a pool {name} that is not configured: what it owes stays there unpaid");
+        }
         for (index, pool) in config.pools.iter().enumerate() {
             let coin = |chain: &ChainSpec| format!("{} {}", chain.coin.name, chain.network.name);
             store.tie(index, &pool.spec.chains.iter().map(coin).collect::<Vec<String>>())?;

@@ -111,6 +111,20 @@ impl Store {
         Ok(store)
     }
 
+    /// Pools that have a ledger in the file and are not in the list given to [`Store::open`]: renamed, or taken out of
+    /// the configuration.
+    pub fn strangers(&self) -> Result<Vec<String>, StoreError> {
+        self.with(|open| {
+            let txn = open.env.read_txn()?;
+            let mut strangers = Vec::new();
+            for record in open.meta.iter(&txn)? {
+                let name = std::str::from_utf8(record?.0).unwrap_or_default().strip_suffix(".chains");
+                strangers.extend(name.filter(|name| !self.pools.iter().any(|pool| pool == name)).map(str::to_string));
+            }
+            Ok(strangers)
+        })
+    }
+
     /// Ties the pool at this place of the list to the coins and networks of its chains, in order, once and for all:
     /// the journal names a chain by its place alone.
     pub fn tie(&self, pool: usize, chains: &[String]) -> Result<(), StoreError> {

@@ -134,6 +134,8 @@ fn a_pool_keeps_the_coins_that_it_has_money_in() {
     assert_eq!(tie(&["litecoin mainnet", "dogecoin mainnet"]), Ok(()));
     assert!(tie(&["litecoin mainnet"]).is_err(), "what is owed in dogecoin would be forgotten");
     assert!(tie(&["dogecoin mainnet", "litecoin mainnet"]).is_err());
+    assert_eq!(open(&scratch.0, &["ltc"]).strangers().unwrap(), Vec::<String>::new());
+    assert_eq!(open(&scratch.0, &["renamed"]).strangers().unwrap(), ["ltc"]);
 }
 
 #[test]
