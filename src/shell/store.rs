@@ -89,7 +89,7 @@ impl Store {
             return Err(StoreError::Lost { directory: place.directory().into() });
         }
         if !place.holds_ledger() {
-            log::warn!("a new ledger is made in {}: it owes nobody anything", place.directory().display());
+            log::info!("a new ledger is made in {}: it owes nobody anything", place.directory().display());
         }
         let store = Store {
             environment: RefCell::new(None),
