@@ -1,8 +1,6 @@
 //! The conversation with miners: what each stratum request does. The order of messages is the one that every
 //! rig takes: nothing before the first reply; then subscribe, authorize, difficulty, job.
 
-use std::rc::Rc;
-
 use core::net::SocketAddr;
 
 use crate::base::limits::WORKERS_PER_SESSION;
@@ -11,28 +9,16 @@ use crate::base::time::Now;
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::coin::uint::U256;
 use crate::wire::http;
-use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request, Submit};
+use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
 
-use super::commit::Unacknowledged;
-use super::job::JobId;
-use super::judge::{Reject, Submission, Verdict, judge};
 use super::session::{Authorised, Session};
 use super::username::{Username, wanted_difficulty};
-use super::window::RowId;
-use super::workers::Workers;
 use super::{Output, Pool};
 
 /// Lines that can't be read before the connection is closed.
 const GARBAGE_LINES: u32 = 8;
 /// The answer to `client.get_version`.
 const VERSION: &str = concat!("edgepool/", env!("CARGO_PKG_VERSION"));
-
-/// A submission that a header could be built of.
-struct Judged {
-    verdict: Verdict,
-    job: JobId,
-    difficulty: Difficulty,
-}
 
 impl Pool {
     /// A miner has connected.
@@ -78,51 +64,9 @@ impl Pool {
         self.forget_session(key);
     }
 
-    /// Tells a miner its difficulty, and sends the current job again under a new name, so that every rig
-    /// applies the one with the other.
-    pub(super) fn announce_difficulty(&mut self, key: Key) {
-        let cap = self.network_difficulty();
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
-        label_workers(&mut self.workers, session);
-        if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
-            return;
-        }
-        let mut bytes = stratum::set_difficulty(&difficulty.to_string());
-        let is_first = session.announced().is_none();
-        match self.jobs.current() {
-            Some(job) => {
-                let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
-                bytes.extend(job.notify(id.epoch, is_first));
-                session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
-            }
-            None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
-        }
-        label_workers(&mut self.workers, session);
-        self.send(key, bytes);
-    }
-
-    /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
-    pub(super) fn network_difficulty(&self) -> Option<Difficulty> {
-        let target: Target = self.jobs.current()?.template.target;
-        Some(Difficulty::of_target(target, self.spec.chains[0].coin.algorithm))
-    }
-
     pub(super) fn close(&mut self, key: Key, reason: &str) {
         self.forget_session(key);
         self.outputs.push_back(Output::CloseMiner { session: key, reason: reason.to_string() });
-    }
-
-    pub(super) fn count_reject(&mut self, reject: &Reject) {
-        match reject {
-            Reject::Stale | Reject::JobNotFound => self.counts.stale += 1,
-            _ => self.counts.rejected += 1,
-        }
-        let reason = match reject {
-            Reject::Ledger(_) => "Ledger".to_string(),
-            other => other.reason(),
-        };
-        *self.rejects.entry(reason).or_default() += 1;
     }
 
     fn forget_session(&mut self, key: Key) {
@@ -260,136 +204,5 @@ impl Pool {
             session.authorised.push(Authorised { username: username.to_string(), row, worker });
         }
         Ok(())
-    }
-
-    fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
-        let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
-        let worker = worker.map(|authorised| (authorised.worker, authorised.row));
-        let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
-            // A block pays by its job's split, whoever sends it and whatever is wrong with the share.
-            if let Some(header) = &judged.verdict.solves {
-                self.handle_solved(key, judged.job, header, submit, now);
-            }
-            let (worker, row) = worker.ok_or(Reject::Unauthorised)?;
-            let fingerprint = judged.verdict.credit?;
-            self.remember(judged.job, fingerprint)?;
-            Ok((worker, row, judged.difficulty))
-        });
-        match outcome {
-            Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
-            Err(reject) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
-        }
-    }
-
-    /// Judges without changing anything; the error is for what no header can be built of.
-    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
-        let session = self.sessions.get(key).filter(|session| session.subscribed).ok_or(Reject::NotSubscribed)?;
-        if session.authorised.is_empty() {
-            return Err(Reject::Unauthorised);
-        }
-        let sent = |id: JobId| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?));
-        let named = session.authorised(&submit.username).is_some();
-        let unknown = if named { Reject::JobNotFound } else { Reject::Unauthorised };
-        let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(unknown)?;
-        let submission = Submission {
-            epoch: id.epoch,
-            extranonce1: session.extranonce1,
-            extranonce2: submit.extranonce2.as_slice(),
-            ntime: submit.ntime,
-            nonce: submit.nonce,
-            version_bits: submit.version_bits,
-            version_mask: session.version_mask,
-            difficulty,
-        };
-        let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
-        let algorithm = self.spec.chains[0].coin.algorithm;
-        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
-        Ok(Judged { verdict, job: id, difficulty })
-    }
-
-    /// Notes a share that is about to be credited, so that it is not credited again.
-    fn remember(&mut self, job: JobId, fingerprint: u64) -> Result<(), Reject> {
-        if let Some(reason) = &self.ledger_full {
-            return Err(Reject::Ledger(reason.clone()));
-        }
-        let remembered = self.jobs.find_mut(job.seq).is_some_and(|job| job.remember(fingerprint));
-        remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
-    }
-
-    /// Credits a share; it is acknowledged once that is on disk.
-    fn credit(&mut self, key: Key, id: serde_json::Value, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
-        self.count_credit(row, worker, difficulty, now);
-        let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
-        self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.garbage = 0;
-        if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
-            self.announce_difficulty(key);
-        }
-    }
-
-    /// Counts an accepted share everywhere but in the window.
-    fn count_credit(&mut self, row: RowId, worker: Key, difficulty: Difficulty, now: Now) {
-        let work = difficulty.units();
-        self.total_work += u128::from(work);
-        self.total_shares += 1;
-        self.rates.add(work, now.mono_ms);
-        if let Some(worker) = self.workers.get_mut(worker) {
-            worker.rates.add(work, now.mono_ms);
-            worker.last_share_ms = self.clock.pool_ms(now);
-        }
-        self.register(row);
-    }
-
-    /// Makes the miner of a row permanent: the ledger refers to it from now on.
-    pub(super) fn register(&mut self, row: RowId) {
-        if let Some(row) = self.window.row(row)
-            && self.miners.script(row.miner).is_none()
-        {
-            self.miners.insert(row.miner, row.script.clone());
-            self.commits.add_miner(row.miner, row.script.as_bytes().to_vec());
-        }
-    }
-
-    fn refuse(&mut self, key: Key, id: &serde_json::Value, worker: Option<Key>, reject: &Reject) {
-        self.count_reject(reject);
-        if let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker)) {
-            match reject {
-                Reject::Stale | Reject::JobNotFound => worker.counts.stale += 1,
-                _ => worker.counts.rejected += 1,
-            }
-        }
-        self.send(key, stratum::reply_error(id, reject.code(), &reject.reason()));
-    }
-
-    /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.
-    pub(super) fn broadcast(&mut self, clean: bool) {
-        let cap = self.network_difficulty();
-        let Some(job) = self.jobs.current() else { return };
-        let oldest = self.jobs.oldest().unwrap_or(job.seq);
-        let line: Rc<[u8]> = job.notify(0, clean).into();
-        let id = JobId { seq: job.seq, epoch: 0 };
-        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
-            let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
-            if session.announced() != Some(difficulty) {
-                let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
-                self.outputs.push_back(Output::ToMiner { session: key, bytes });
-                session.note_sent(id, difficulty, oldest);
-                label_workers(&mut self.workers, session);
-            } else {
-                session.note_sent(id, difficulty, oldest);
-            }
-            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(&line) });
-        }
-    }
-}
-
-/// Shows the difficulty that a connection was told last with each of its workers.
-fn label_workers(workers: &mut Workers, session: &Session) {
-    let Some(difficulty) = session.announced() else { return };
-    for authorised in &session.authorised {
-        if let Some(worker) = workers.get_mut(authorised.worker) {
-            worker.difficulty = difficulty.to_string();
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! After each `handle_*` call, drain [`Pool::poll_output`]; when [`Pool::batch_due`], write
 //! [`Pool::batch`] and say so; sleep until [`Pool::poll_timeout`].
 
+mod announce;
 pub mod blocks;
 pub mod chain;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod paying;
 pub mod payments;
 pub mod record;
 pub mod session;
+mod shares;
 pub mod spec;
 pub mod split;
 pub mod submission;

@@ -1,0 +1,76 @@
+//! What miners are told of their own accord: the difficulty, and jobs. Each set_difficulty is followed by a
+//! job with a new name, so that every rig applies the one with the other.
+
+use std::rc::Rc;
+
+use crate::base::slots::Key;
+use crate::coin::difficulty::{Difficulty, Target};
+use crate::wire::stratum;
+
+use super::job::JobId;
+use super::session::Session;
+use super::workers::Workers;
+use super::{Output, Pool};
+
+impl Pool {
+    /// Tells a miner its difficulty, and sends the current job again under a new name, so that every rig
+    /// applies the one with the other.
+    pub(super) fn announce_difficulty(&mut self, key: Key) {
+        let cap = self.network_difficulty();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+        label_workers(&mut self.workers, session);
+        if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
+            return;
+        }
+        let mut bytes = stratum::set_difficulty(&difficulty.to_string());
+        let is_first = session.announced().is_none();
+        match self.jobs.current() {
+            Some(job) => {
+                let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
+                bytes.extend(job.notify(id.epoch, is_first));
+                session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
+            }
+            None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
+        }
+        label_workers(&mut self.workers, session);
+        self.send(key, bytes);
+    }
+
+    /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
+    pub(super) fn network_difficulty(&self) -> Option<Difficulty> {
+        let target: Target = self.jobs.current()?.template.target;
+        Some(Difficulty::of_target(target, self.spec.chains[0].coin.algorithm))
+    }
+
+    /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.
+    pub(super) fn broadcast(&mut self, clean: bool) {
+        let cap = self.network_difficulty();
+        let Some(job) = self.jobs.current() else { return };
+        let oldest = self.jobs.oldest().unwrap_or(job.seq);
+        let line: Rc<[u8]> = job.notify(0, clean).into();
+        let id = JobId { seq: job.seq, epoch: 0 };
+        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
+            let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+            if session.announced() != Some(difficulty) {
+                let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
+                self.outputs.push_back(Output::ToMiner { session: key, bytes });
+                session.note_sent(id, difficulty, oldest);
+                label_workers(&mut self.workers, session);
+            } else {
+                session.note_sent(id, difficulty, oldest);
+            }
+            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(&line) });
+        }
+    }
+}
+
+/// Shows the difficulty that a connection was told last with each of its workers.
+fn label_workers(workers: &mut Workers, session: &Session) {
+    let Some(difficulty) = session.announced() else { return };
+    for authorised in &session.authorised {
+        if let Some(worker) = workers.get_mut(authorised.worker) {
+            worker.difficulty = difficulty.to_string();
+        }
+    }
+}

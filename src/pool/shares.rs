@@ -1,0 +1,135 @@
+//! The life of a share: found to be a block or not, credited or refused, and counted either way. What is
+//! credited is acknowledged by `commit`.
+
+use crate::base::slots::Key;
+use crate::base::time::Now;
+use crate::coin::difficulty::Difficulty;
+use crate::wire::stratum::{self, Submit};
+
+use super::Pool;
+use super::commit::Unacknowledged;
+use super::job::JobId;
+use super::judge::{Reject, Submission, Verdict, judge};
+use super::window::RowId;
+
+/// A submission that a header could be built of.
+struct Judged {
+    verdict: Verdict,
+    job: JobId,
+    difficulty: Difficulty,
+}
+
+impl Pool {
+    /// Judges a share, then credits or refuses it.
+    pub(super) fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
+        let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
+        let worker = worker.map(|authorised| (authorised.worker, authorised.row));
+        let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
+            // A block pays by its job's split, whoever sends it and whatever is wrong with the share.
+            if let Some(header) = &judged.verdict.solves {
+                self.handle_solved(key, judged.job, header, submit, now);
+            }
+            let (worker, row) = worker.ok_or(Reject::Unauthorised)?;
+            let fingerprint = judged.verdict.credit?;
+            self.remember(judged.job, fingerprint)?;
+            Ok((worker, row, judged.difficulty))
+        });
+        match outcome {
+            Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
+            Err(reject) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
+        }
+    }
+
+    /// Judges without changing anything; the error is for what no header can be built of.
+    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
+        let session = self.sessions.get(key).filter(|session| session.subscribed).ok_or(Reject::NotSubscribed)?;
+        if session.authorised.is_empty() {
+            return Err(Reject::Unauthorised);
+        }
+        let sent = |id: JobId| Some((id, self.jobs.find(id.seq)?, session.difficulty_of(id)?));
+        let named = session.authorised(&submit.username).is_some();
+        let unknown = if named { Reject::JobNotFound } else { Reject::Unauthorised };
+        let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(unknown)?;
+        let submission = Submission {
+            epoch: id.epoch,
+            extranonce1: session.extranonce1,
+            extranonce2: submit.extranonce2.as_slice(),
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version_bits: submit.version_bits,
+            version_mask: session.version_mask,
+            difficulty,
+        };
+        let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
+        let algorithm = self.spec.chains[0].coin.algorithm;
+        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        Ok(Judged { verdict, job: id, difficulty })
+    }
+
+    /// Notes a share that is about to be credited, so that it is not credited again.
+    fn remember(&mut self, job: JobId, fingerprint: u64) -> Result<(), Reject> {
+        if let Some(reason) = &self.ledger_full {
+            return Err(Reject::Ledger(reason.clone()));
+        }
+        let remembered = self.jobs.find_mut(job.seq).is_some_and(|job| job.remember(fingerprint));
+        remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
+    }
+
+    /// Credits a share; it is acknowledged once that is on disk.
+    fn credit(&mut self, key: Key, id: serde_json::Value, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
+        self.count_credit(row, worker, difficulty, now);
+        let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
+        self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.garbage = 0;
+        if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
+            self.announce_difficulty(key);
+        }
+    }
+
+    /// Counts an accepted share everywhere but in the window.
+    fn count_credit(&mut self, row: RowId, worker: Key, difficulty: Difficulty, now: Now) {
+        let work = difficulty.units();
+        self.total_work += u128::from(work);
+        self.total_shares += 1;
+        self.rates.add(work, now.mono_ms);
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.rates.add(work, now.mono_ms);
+            worker.last_share_ms = self.clock.pool_ms(now);
+        }
+        self.register(row);
+    }
+
+    /// Makes the miner of a row permanent: the ledger refers to it from now on.
+    pub(super) fn register(&mut self, row: RowId) {
+        if let Some(row) = self.window.row(row)
+            && self.miners.script(row.miner).is_none()
+        {
+            self.miners.insert(row.miner, row.script.clone());
+            self.commits.add_miner(row.miner, row.script.as_bytes().to_vec());
+        }
+    }
+
+    fn refuse(&mut self, key: Key, id: &serde_json::Value, worker: Option<Key>, reject: &Reject) {
+        self.count_reject(reject);
+        if let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker)) {
+            match reject {
+                Reject::Stale | Reject::JobNotFound => worker.counts.stale += 1,
+                _ => worker.counts.rejected += 1,
+            }
+        }
+        self.send(key, stratum::reply_error(id, reject.code(), &reject.reason()));
+    }
+
+    pub(super) fn count_reject(&mut self, reject: &Reject) {
+        match reject {
+            Reject::Stale | Reject::JobNotFound => self.counts.stale += 1,
+            _ => self.counts.rejected += 1,
+        }
+        let reason = match reject {
+            Reject::Ledger(_) => "Ledger".to_string(),
+            other => other.reason(),
+        };
+        *self.rejects.entry(reason).or_default() += 1;
+    }
+}
