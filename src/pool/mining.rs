@@ -11,8 +11,9 @@ use crate::coin::uint::U256;
 use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
 
+use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
-use super::username::{Username, wanted_difficulty};
+use super::username::Username;
 use super::{Output, Pool};
 
 /// Lines that can't be read before the connection is closed.
@@ -161,7 +162,8 @@ impl Pool {
     fn authorize(&mut self, key: Key, id: &serde_json::Value, username: &str, password: &str, now: Now) {
         let reply = match self.admit(key, username, now) {
             Ok(()) => {
-                if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), wanted_difficulty(password)) {
+                let options = PasswordOptions::parse(password);
+                if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), options.difficulty) {
                     session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
                 }
                 stratum::reply_true(id)
