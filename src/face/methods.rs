@@ -31,6 +31,8 @@ const DEFAULT_BLOCKS: usize = 20;
 const MOST_BLOCKS: usize = 1_000;
 /// Lines that a list of miners or payouts has at most: all answers fit what may wait for a client.
 const MOST_LINES: usize = 5_000;
+/// Characters of a text for rigs: the lines of their displays and logs are short.
+const LONGEST_MESSAGE: usize = 120;
 /// Payouts that `getpayouthistory` answers unless told.
 const DEFAULT_PAYOUTS: usize = 100;
 
@@ -136,6 +138,20 @@ pub static METHODS: &[Method] = &[
         false,
         get_payments,
         "Payments from the wallet, newest first, with their states."
+    ),
+    method!(
+        "showmessage",
+        "text [address]",
+        true,
+        show_message,
+        "Shows a text of up to 120 characters on all rigs, or on one address's; says how many were told."
+    ),
+    method!(
+        "reconnectminers",
+        "[address]",
+        true,
+        reconnect_miners,
+        "Asks all rigs, or one address's, to connect again; says how many were asked."
     ),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
@@ -334,6 +350,29 @@ fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS).min(MOST_BLOCKS);
     params.finish(1)?;
     Ok(payments::payments(&site.pools[pool], chain, count, site.now))
+}
+
+fn show_message(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let text = params.text(0, "text")?;
+    let address = params.optional_text(1, "address")?;
+    params.finish(2)?;
+    let length = text.chars().count();
+    if text.trim().is_empty() || length > LONGEST_MESSAGE || text.chars().any(char::is_control) {
+        return Err(invalid(&format!("text must be 1 to {LONGEST_MESSAGE} characters on one line")));
+    }
+    let pool = &mut site.pools[pool];
+    let script = address.map(|address| known_script(pool, chain, &address)).transpose()?;
+    Ok(json!({ "rigs": pool.show_message(&text, script.as_ref()) }))
+}
+
+fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, chain) = select(site, &mut params)?;
+    let address = params.optional_text(0, "address")?;
+    params.finish(1)?;
+    let pool = &mut site.pools[pool];
+    let script = address.map(|address| known_script(pool, chain, &address)).transpose()?;
+    Ok(json!({ "rigs": pool.reconnect_miners(script.as_ref()) }))
 }
 
 fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {

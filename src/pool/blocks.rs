@@ -62,7 +62,8 @@ impl Pool {
         if self.chains[0].ledger.block(&hash).is_some() {
             return;
         }
-        let bytes: Rc<[u8]> = job.assemble(header, id.epoch, session.extranonce1, submit.extranonce2.as_slice()).into();
+        let bytes: Rc<[u8]> =
+            job.assemble(header, id.epoch, session.extranonce1_of(id), submit.extranonce2.as_slice()).into();
         let row = finder.row;
         let miner = self.window.row(row).map_or(0, |row| row.miner);
         let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());

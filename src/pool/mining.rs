@@ -78,17 +78,6 @@ impl Pool {
         }
     }
 
-    fn free_extranonce1(&mut self) -> u32 {
-        loop {
-            let candidate = self.next_extranonce1;
-            self.next_extranonce1 = candidate.wrapping_add(1);
-            // Only after 2^32 connections can one of them still be open.
-            if !self.sessions.iter().any(|(_, session)| session.extranonce1 == candidate.to_be_bytes()) {
-                return candidate;
-            }
-        }
-    }
-
     fn handle_garbage(&mut self, key: Key, refused: &Refused) {
         self.send(key, stratum::reply_error(&refused.id, refused.code, &refused.reason));
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -100,6 +89,7 @@ impl Pool {
 
     fn handle_message(&mut self, key: Key, message: Message, now: Now) {
         let Message { id, request } = message;
+        let is_notice = id.is_null() && request.may_be_a_notice();
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
             Request::Subscribe { agent, .. } => self.subscribe(key, &id, agent.unwrap_or_default()),
@@ -117,18 +107,40 @@ impl Pool {
                 self.suggest(key, target.map(|target| Difficulty::of_target(target, algorithm)), now);
                 stratum::reply_true(&id)
             }
-            Request::ExtranonceSubscribe | Request::MultiVersion | Request::Capabilities => stratum::reply_true(&id),
+            Request::ExtranonceSubscribe => {
+                if let Some(session) = self.sessions.get_mut(key) {
+                    session.takes_extranonce = true;
+                }
+                stratum::reply_true(&id)
+            }
+            Request::MultiVersion | Request::Capabilities => stratum::reply_true(&id),
             Request::Ping => stratum::reply_result(&id, &serde_json::Value::from("pong")),
             Request::GetVersion => stratum::reply_result(&id, &serde_json::Value::from(VERSION)),
             Request::Reply => return,
-            Request::GetTransactions => stratum::reply_result(&id, &serde_json::Value::Array(Vec::new())),
+            // Whole blocks for every rig that asks would be megabytes each. bfgminer takes this for "not told", and
+            // an empty list for a false one.
+            Request::GetTransactions => stratum::reply_error(&id, ErrorCode::Other, "Transactions are not told"),
             Request::Unknown(method) => {
                 let reason = format!("Unknown method {method}");
                 stratum::reply_error(&id, ErrorCode::Other, &reason)
             }
         };
-        self.send(key, reply);
+        if !is_notice {
+            self.send(key, reply);
+        }
+        self.announce_mask(key);
         self.announce_difficulty(key);
+    }
+
+    /// Sends the negotiated mask once more as a message, after everything that a rig waits for and before its first
+    /// job: btminer is said to stay idle without it.
+    fn announce_mask(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.version_mask != 0 && !session.mask_told && session.is_mining() {
+            session.mask_told = true;
+            let mask = session.version_mask;
+            self.send(key, stratum::set_version_mask(mask));
+        }
     }
 
     fn subscribe(&mut self, key: Key, id: &serde_json::Value, agent: String) -> Vec<u8> {
@@ -142,14 +154,19 @@ impl Pool {
     fn configure(&mut self, key: Key, id: &serde_json::Value, wanted: &Configure, now: Now) -> Vec<u8> {
         let allowed = self.spec.chains[0].coin.version_rolling_mask;
         let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        // Above the pool's largest difficulty it would not be kept.
         let minimum = wanted.minimum_difficulty.and_then(Difficulty::from_f64);
+        let minimum = minimum.filter(|minimum| *minimum <= self.spec.vardiff.max);
         if let Some(minimum) = minimum {
             session.vardiff.suggest(minimum, true, &self.spec.vardiff, now.mono_ms);
         }
         let version_mask = wanted.version_rolling.map(|mask| mask & allowed).filter(|mask| *mask != 0);
-        session.version_mask = version_mask.unwrap_or(session.version_mask);
-        // The extranonce never changes while a rig is connected, so nothing is promised about it.
-        let granted = Granted { version_mask, minimum_difficulty: minimum.is_some(), subscribe_extranonce: false };
+        if let Some(mask) = version_mask {
+            session.mask_told &= session.version_mask == mask;
+            session.version_mask = mask;
+        }
+        session.takes_extranonce |= wanted.subscribe_extranonce;
+        let granted = Granted { version_mask, minimum_difficulty: minimum.is_some(), subscribe_extranonce: true };
         stratum::configure_reply(id, wanted, &granted)
     }
 
@@ -176,6 +193,7 @@ impl Pool {
             }
         };
         self.send(key, reply);
+        self.announce_mask(key);
         self.announce_difficulty(key);
     }
 

@@ -43,6 +43,10 @@ pub struct Session {
     pub subscribed: bool,
     /// Version bits that the rig may roll (BIP310); 0 until negotiated.
     pub version_mask: u32,
+    /// Whether the mask was also sent as a message of its own.
+    pub mask_told: bool,
+    /// Whether the rig takes another extranonce1 while connected.
+    pub takes_extranonce: bool,
     /// Who works over this connection.
     pub authorised: Vec<Authorised>,
     /// Fits the difficulty to the rig.
@@ -57,19 +61,23 @@ pub struct Session {
     pub garbage: u32,
     /// The difficulty in force from each job on, oldest first.
     sent: Vec<(JobId, Difficulty)>,
+    /// Extranonces of before, each with the first sending that no longer carries it; oldest first.
+    former: Vec<(JobId, [u8; EXTRANONCE1])>,
     epoch: u32,
 }
 
 impl Session {
     /// A connection that was just accepted.
-    pub fn new(peer: SocketAddr, extranonce1: u32, vardiff: &VardiffSpec, now: Now) -> Session {
+    pub fn new(peer: SocketAddr, extranonce1: [u8; EXTRANONCE1], vardiff: &VardiffSpec, now: Now) -> Session {
         Session {
             peer,
             lines: LineBuffer::new(STRATUM_LINE),
-            extranonce1: extranonce1.to_be_bytes(),
+            extranonce1,
             agent: String::new(),
             subscribed: false,
             version_mask: 0,
+            mask_told: false,
+            takes_extranonce: false,
             authorised: Vec::new(),
             vardiff: Vardiff::new(vardiff, now.mono_ms),
             connected_ms: now.mono_ms,
@@ -77,6 +85,7 @@ impl Session {
             has_spoken: false,
             garbage: 0,
             sent: Vec::new(),
+            former: Vec::new(),
             epoch: 0,
         }
     }
@@ -99,6 +108,7 @@ impl Session {
         }
         let needed = self.sent.iter().rposition(|(id, _)| id.seq < oldest_job).unwrap_or(0);
         self.sent.drain(..needed);
+        self.former.retain(|(since, _)| since.seq >= oldest_job);
     }
 
     /// Whether the current job may be sent again with another difficulty. A rig that asks for one after
@@ -111,6 +121,23 @@ impl Session {
     pub fn resend(&mut self, seq: u64) -> JobId {
         self.epoch += 1;
         JobId { seq, epoch: self.epoch }
+    }
+
+    /// Gives the connection another extranonce1. What was sent so far is judged with the one that it was sent with;
+    /// the current job has to be sent again, under the name that is returned. `None` where no job was sent yet.
+    pub fn renew_extranonce1(&mut self, extranonce1: [u8; EXTRANONCE1], current_job: Option<u64>) -> Option<JobId> {
+        let former = std::mem::replace(&mut self.extranonce1, extranonce1);
+        let (difficulty, seq) = (self.announced()?, current_job?);
+        let id = self.resend(seq);
+        self.sent.push((id, difficulty));
+        self.former.push((id, former));
+        Some(id)
+    }
+
+    /// The extranonce1 that this sending of a job was mined with.
+    pub fn extranonce1_of(&self, job: JobId) -> [u8; EXTRANONCE1] {
+        let former = self.former.iter().find(|(since, _)| job < *since);
+        former.map_or(self.extranonce1, |(_, extranonce1)| *extranonce1)
     }
 
     /// What the job was sent with; `None` if it was never sent on this connection. A repeated sending has to be
@@ -137,7 +164,7 @@ mod tests {
         let spec =
             VardiffSpec { start: Difficulty::ONE, min: Difficulty::ONE, max: Difficulty::ONE, target_share_ms: 15_000 };
         let now = Now { mono_ms: 0, wall_ms: 0 };
-        let mut session = Session::new("127.0.0.1:1".parse().unwrap(), 7, &spec, now);
+        let mut session = Session::new("127.0.0.1:1".parse().unwrap(), [0, 0, 0, 7], &spec, now);
         let difficulty = |units| Difficulty::from_units(units).unwrap();
         let first = JobId { seq: 10, epoch: 0 };
         session.note_sent(first, difficulty(100), 10);
@@ -154,6 +181,16 @@ mod tests {
         for (seq, epoch) in [(10, 2), (10, 0x1_0000), (11, 1), (11, 2)] {
             assert_eq!(session.difficulty_of(JobId { seq, epoch }), None, "{seq} {epoch}");
         }
+
+        // With another extranonce1 there is another sending, at the same difficulty; those of before keep theirs.
+        let renewed = session.renew_extranonce1([9; 4], Some(11)).unwrap();
+        assert_eq!(session.difficulty_of(renewed), Some(difficulty(200)));
+        let of = |session: &Session, seq, epoch| session.extranonce1_of(JobId { seq, epoch });
+        let (old, new) = ([0, 0, 0, 7], [9; 4]);
+        let jobs = [(10, 0), (10, 1), (11, 0), (11, renewed.epoch), (12, 0)];
+        assert_eq!(jobs.map(|(seq, epoch)| of(&session, seq, epoch)), [old, old, old, new, new]);
+        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(200), 11);
+        assert_eq!(of(&session, 11, 0), old);
 
         // Once job 10 is gone, only what is still in force is remembered.
         session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(50), 12);

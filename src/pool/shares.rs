@@ -52,7 +52,7 @@ impl Pool {
         let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(unknown)?;
         let submission = Submission {
             epoch: id.epoch,
-            extranonce1: session.extranonce1,
+            extranonce1: session.extranonce1_of(id),
             extranonce2: submit.extranonce2.as_slice(),
             ntime: submit.ntime,
             nonce: submit.nonce,

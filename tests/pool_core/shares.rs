@@ -19,7 +19,15 @@ fn messages_come_in_the_order_that_every_rig_takes() {
     assert_eq!(scene.rigs[&key].order(), ["configure", "subscribe"]);
     scene.ask(key, "extranonce", "mining.extranonce.subscribe", json!([]));
     scene.authorize(key, &address(1), "x");
-    let expected = ["configure", "subscribe", "extranonce", "authorize", "mining.set_difficulty", "mining.notify"];
+    let expected = [
+        "configure",
+        "subscribe",
+        "extranonce",
+        "authorize",
+        "mining.set_version_mask",
+        "mining.set_difficulty",
+        "mining.notify",
+    ];
     assert_eq!(scene.rigs[&key].order(), expected);
     assert_eq!(scene.rigs[&key].reply("configure").unwrap()["result"]["version-rolling.mask"], "1fffe000");
     assert_eq!(scene.rigs[&key].reply("extranonce").unwrap()["result"], true);

@@ -74,14 +74,16 @@ fn every_method_of_the_help_answers() {
         "setpoolfee",
         "setpooladdress",
         "setminpayout",
+        "showmessage",
+        "reconnectminers",
         "uptime",
         "help",
         "stop",
     ] {
         assert!(methods.contains(&wanted), "help lists {wanted}");
     }
-    let changes =
-        |method: &str| method.starts_with("set") || ["paybalances", "cancelpayment", "stop"].contains(&method);
+    let acts = ["paybalances", "cancelpayment", "showmessage", "reconnectminers", "stop"];
+    let changes = |method: &str| method.starts_with("set") || acts.contains(&method);
     // There is no block to prove yet.
     for method in methods.into_iter().filter(|method| !changes(method) && *method != "getpayoutproof") {
         let params = if method == "validateaddress" { json!([MINER]) } else { json!([]) };
@@ -151,6 +153,18 @@ fn terms_change_with_the_token_at_once_and_for_good() {
     assert_eq!(info["pool_fee_percent"], "2.5");
     assert_eq!(info["min_payout"], "0.25000000");
     assert_eq!(info["pool_address"], OTHER);
+}
+
+#[test]
+fn rigs_are_shown_a_text_and_asked_to_connect_again() {
+    let (_node, pool) = pool();
+    let _miner = Miner::at_work(pool.stratum_port, &format!("{MINER}.rig1"), "x");
+    assert!(matches!(pool.rpc("reconnectminers", json!([])), Err((-32001, _))));
+    assert!(matches!(pool.rpc_as_admin("showmessage", json!([" "])), Err((-32602, _))));
+    assert!(matches!(pool.rpc_as_admin("showmessage", json!(["a\nb"])), Err((-32602, _))));
+    assert!(matches!(pool.rpc_as_admin("showmessage", json!(["a", OTHER])), Err((-8, _))));
+    assert_eq!(pool.rpc_as_admin("showmessage", json!(["Maintenance at noon"])).unwrap()["rigs"], 1);
+    assert_eq!(pool.rpc_as_admin("reconnectminers", json!([MINER])).unwrap()["rigs"], 1);
 }
 
 #[test]

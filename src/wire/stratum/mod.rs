@@ -8,7 +8,7 @@ mod request;
 
 pub use reply::{
     Granted, NotifyParts, configure_reply, notify, reconnect, reply_error, reply_result, reply_true, set_difficulty,
-    set_version_mask, show_message, subscribe_reply,
+    set_extranonce, set_version_mask, show_message, subscribe_reply,
 };
 pub use request::{Configure, Extranonce2, Message, Refused, Request, Submit, parse};
 

@@ -75,6 +75,12 @@ pub fn set_version_mask(mask: u32) -> Vec<u8> {
     push("mining.set_version_mask", |line| line.json(&format!("{mask:08x}")))
 }
 
+/// From the next job on, coinbases carry this extranonce1. Only for rigs that asked for it: others go on with the
+/// one that they subscribed with, and all their shares are wrong.
+pub fn set_extranonce(extranonce1: &[u8], extranonce2_len: usize) -> Vec<u8> {
+    push("mining.set_extranonce", |line| line.json(&hex::encode(extranonce1)).raw(",").json(&extranonce2_len))
+}
+
 /// A text for the rig's display or log.
 pub fn show_message(text: &str) -> Vec<u8> {
     push("client.show_message", |line| line.json(text))
@@ -227,6 +233,10 @@ mod tests {
             r#"{"id":null,"method":"mining.set_difficulty","params":[0.0001068115234375]}"#,
         );
         case(set_version_mask(0x2000), r#"{"id":null,"method":"mining.set_version_mask","params":["00002000"]}"#);
+        case(
+            set_extranonce(&[8, 0, 0, 2], 4),
+            r#"{"id":null,"method":"mining.set_extranonce","params":["08000002",4]}"#,
+        );
         case(show_message("a\nb"), r#"{"id":null,"method":"client.show_message","params":["a\nb"]}"#);
         case(reconnect(), r#"{"id":null,"method":"client.reconnect","params":[]}"#);
     }

@@ -65,10 +65,32 @@ pub enum Request {
     Ping,
     /// `client.get_version` or `mining.get_version`, asked of the pool.
     GetVersion,
-    /// Not a request but an answer to something the pool sent: nothing is to be replied.
+    /// Not a request but an answer to something the pool sent: nothing is to be replied. ESP-Miner answers a ping
+    /// with a request named `pong`.
     Reply,
     /// A method that is not known here.
     Unknown(String),
+}
+
+impl Request {
+    /// Whether nobody waits for the answer when the id is null. bfgminer suggests a target like this before it
+    /// subscribes, and would take an answer for that of its subscription. What a rig can't go on without is
+    /// answered in any case.
+    pub fn may_be_a_notice(&self) -> bool {
+        match self {
+            Request::Configure(_) | Request::Subscribe { .. } | Request::Authorize { .. } | Request::Submit(_) => false,
+            Request::SuggestDifficulty(_)
+            | Request::SuggestTarget(_)
+            | Request::ExtranonceSubscribe
+            | Request::MultiVersion
+            | Request::GetTransactions
+            | Request::Capabilities
+            | Request::Ping
+            | Request::GetVersion
+            | Request::Reply
+            | Request::Unknown(_) => true,
+        }
+    }
 }
 
 /// The extensions that a rig asks for (BIP310). What is absent was not asked for.
@@ -185,6 +207,7 @@ fn request(json: &Json<'_>) -> Result<Request, String> {
         "mining.capabilities" => Request::Capabilities,
         "mining.ping" => Request::Ping,
         "client.get_version" | "mining.get_version" => Request::GetVersion,
+        "pong" | "mining.pong" => Request::Reply,
         unknown => Request::Unknown(unknown.to_owned()),
     })
 }

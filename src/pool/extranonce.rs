@@ -1,0 +1,41 @@
+//! Which extranonce1 a connection has. It keeps two rigs from doing the same work: no two connections carry one
+//! at the same time. Never judges a share: what an earlier sending carried is the session's to remember.
+
+use crate::base::limits::EXTRANONCE1;
+use crate::base::slots::Key;
+use crate::wire::stratum;
+
+use super::Pool;
+
+impl Pool {
+    /// An extranonce1 that no connection has.
+    pub(super) fn free_extranonce1(&mut self) -> [u8; EXTRANONCE1] {
+        loop {
+            let candidate = self.next_extranonce1.to_be_bytes();
+            self.next_extranonce1 = self.next_extranonce1.wrapping_add(1);
+            // Only after 2^32 connections can one of them still be open.
+            if !self.sessions.iter().any(|(_, session)| session.extranonce1 == candidate) {
+                return candidate;
+            }
+        }
+    }
+
+    /// Moves a connection to another extranonce1 without ending it, for when its own goes to another connection. It
+    /// is told with a clean job, for the other may be at the same work already; shares of earlier jobs count with
+    /// the extranonce1 of before. `false`, and nothing is done, where the rig did not ask for this
+    /// (`mining.extranonce.subscribe`).
+    pub fn renew_extranonce1(&mut self, key: Key) -> bool {
+        let fresh = self.free_extranonce1();
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        if !session.takes_extranonce || !session.may_resend() {
+            return false;
+        }
+        let mut bytes = stratum::set_extranonce(&fresh, self.spec.stratum.extranonce2_len);
+        let job = self.jobs.current();
+        if let (Some(id), Some(job)) = (session.renew_extranonce1(fresh, job.map(|job| job.seq)), job) {
+            bytes.extend(job.notify(id.epoch, true));
+        }
+        self.send(key, bytes);
+        true
+    }
+}

@@ -1,0 +1,41 @@
+//! What an operator has rigs told: a text to show, or to connect again. Only rigs at work are told: before that, any
+//! line that was not asked for would be taken for an answer.
+
+use std::rc::Rc;
+
+use crate::base::slots::Key;
+use crate::coin::script::Script;
+use crate::wire::stratum;
+
+use super::{Output, Pool};
+
+impl Pool {
+    /// Shows a text on rigs that mine for `script`, or on all; says how many were told.
+    pub fn show_message(&mut self, text: &str, script: Option<&Script>) -> usize {
+        self.tell(stratum::show_message(text), script)
+    }
+
+    /// Asks rigs that mine for `script`, or all, to connect again, for instance after the place behind this address
+    /// was changed; says how many were asked. They come back within seconds, with their sessions.
+    pub fn reconnect_miners(&mut self, script: Option<&Script>) -> usize {
+        self.tell(stratum::reconnect(), script)
+    }
+
+    fn tell(&mut self, line: Vec<u8>, script: Option<&Script>) -> usize {
+        let line: Rc<[u8]> = line.into();
+        let row = script.map(|script| self.window.find(script));
+        let keys: Vec<Key> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_mining())
+            .filter(|(_, session)| {
+                row.is_none_or(|row| session.authorised.iter().any(|authorised| Some(authorised.row) == row))
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in &keys {
+            self.outputs.push_back(Output::ToMiner { session: *key, bytes: Rc::clone(&line) });
+        }
+        keys.len()
+    }
+}
