@@ -12,8 +12,9 @@ use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
 
 use super::firmware::CoinbaseClass;
+use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
-use super::username::{Username, wanted_difficulty};
+use super::username::Username;
 use super::{Output, Pool};
 
 /// Lines that can't be read before the connection is closed.
@@ -164,8 +165,14 @@ impl Pool {
     fn authorize(&mut self, key: Key, id: &serde_json::Value, username: &str, password: &str, now: Now) {
         let reply = match self.admit(key, username, now) {
             Ok(()) => {
-                if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), wanted_difficulty(password)) {
-                    session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
+                let options = PasswordOptions::parse(password);
+                if let Some(session) = self.sessions.get_mut(key) {
+                    if let Some(wanted) = options.difficulty {
+                        session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
+                    }
+                    if let Some(bytes) = options.coinbase_bytes {
+                        session.name_class(CoinbaseClass::within(bytes));
+                    }
                 }
                 stratum::reply_true(id)
             }

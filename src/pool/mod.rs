@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod miners;
 mod mining;
 pub mod node_state;
+pub mod password;
 pub mod paying;
 pub mod payments;
 pub mod record;

@@ -42,6 +42,7 @@ pub struct Session {
     pub port: usize,
     /// The coinbase that it is sent. Never changes once it was sent a job: its shares are of that one.
     pub class: CoinbaseClass,
+    is_class_named: bool,
     /// What the rig called itself; empty until it subscribes.
     pub agent: String,
     /// Whether `mining.subscribe` was answered.
@@ -74,6 +75,7 @@ impl Session {
             extranonce1: extranonce1.to_be_bytes(),
             port,
             class: CoinbaseClass::DEFAULT,
+            is_class_named: false,
             agent: String::new(),
             subscribed: false,
             version_mask: 0,
@@ -88,11 +90,17 @@ impl Session {
         }
     }
 
-    /// Sends it the coinbase of `class` from now on; too late once it was sent a job.
+    /// Sends it the coinbase of `class`, unless its password named one. Too late once it was sent a job.
     pub fn choose_class(&mut self, class: CoinbaseClass) {
-        if self.sent.is_empty() {
+        if self.sent.is_empty() && !self.is_class_named {
             self.class = class;
         }
+    }
+
+    /// As [`Session::choose_class`], by the password: whatever firmware and port say.
+    pub fn name_class(&mut self, class: CoinbaseClass) {
+        self.choose_class(class);
+        self.is_class_named = true;
     }
 
     /// Whether it gets jobs.

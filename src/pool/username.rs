@@ -1,11 +1,9 @@
-//! Usernames and passwords as rigs are configured with them: `ADDRESS[.worker]` or `ADDRESS_worker`, and
-//! comma-separated options in the password.
+//! Usernames as rigs are configured with them: `ADDRESS[.worker]` or `ADDRESS_worker`. Never looks at a password.
 
 use std::fmt;
 
 use crate::base::limits::USERNAME;
 use crate::coin::address::{self, AddressError};
-use crate::coin::difficulty::Difficulty;
 use crate::coin::script::Script;
 
 use super::spec::ChainSpec;
@@ -47,30 +45,5 @@ impl Username {
         let address = address::parse(address.trim(), chain.coin, chain.network).map_err(UsernameError::Address)?;
         let worker = worker.chars().filter(|c| !c.is_control()).collect();
         Ok(Username { script: address.script, worker })
-    }
-}
-
-/// The difficulty that a password asks for (`d=512`), if any. Everything else in a password is ignored.
-pub fn wanted_difficulty(password: &str) -> Option<Difficulty> {
-    password
-        .split(',')
-        .find_map(|option| option.trim().strip_prefix("d="))
-        .and_then(|value| value.parse().ok())
-        .and_then(Difficulty::from_f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_may_ask_for_a_difficulty() {
-        let units = |password| wanted_difficulty(password).map(Difficulty::units);
-        assert_eq!(units("x"), None);
-        assert_eq!(units("d=512"), Some(512 * 65_536));
-        assert_eq!(units("x, d=0.5,y"), Some(32_768));
-        for refused in ["d=", "d=-1", "d=nan", "d=0", "d=inf", "D=1", "md=1"] {
-            assert_eq!(units(refused), None, "{refused}");
-        }
     }
 }
