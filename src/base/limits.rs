@@ -43,7 +43,7 @@ const _: () = assert!(
     "a coinbase scriptSig holds all its parts at their largest"
 );
 /// Most outputs that may be configured for a coinbase.
-pub const COINBASE_OUTPUTS: usize = 200;
+pub const COINBASE_OUTPUTS: usize = 360;
 
 /// Miners that one payment from a wallet may be configured to pay: about 35 kB of outputs, a third of what is relayed.
 pub const PAYMENT_OUTPUTS: usize = 1_000;

@@ -176,7 +176,8 @@ impl Coinbase {
         self.sigops
     }
 
-    fn stripped_size(&self, extranonce_len: usize) -> u64 {
+    /// Bytes as rigs see it, without witness, given the length of both extranonces together.
+    pub fn stripped_size(&self, extranonce_len: usize) -> u64 {
         (self.first.len() + extranonce_len + self.second.len()) as u64
     }
 
@@ -186,10 +187,10 @@ impl Coinbase {
     }
 }
 
-/// Weight that one more output adds to a coinbase, as long as the count of outputs keeps its length.
-pub fn output_weight(script: &Script) -> u64 {
+/// Bytes that one more output adds to a coinbase, as long as the count of outputs keeps its length.
+pub fn output_size(script: &Script) -> usize {
     let length = script.as_bytes().len();
-    4 * (8 + varint_len(length as u64) + length) as u64
+    8 + varint_len(length as u64) + length
 }
 
 #[cfg(test)]
@@ -224,16 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn an_output_weighs_what_it_adds() {
-        let cases = [(Script::p2pkh(&[1; 20]), 136), (Script::p2sh(&[1; 20]), 128)];
-        let segwit =
-            [(20, 124), (32, 172)].map(|(length, weight)| (Script::witness(0, &vec![1; length]).unwrap(), weight));
-        for (script, weight) in cases.into_iter().chain(segwit) {
+    fn an_output_is_as_large_as_what_it_adds() {
+        let cases = [(Script::p2pkh(&[1; 20]), 34), (Script::p2sh(&[1; 20]), 32)];
+        let segwit = [(20, 31), (32, 43)].map(|(length, size)| (Script::witness(0, &vec![1; length]).unwrap(), size));
+        for (script, size) in cases.into_iter().chain(segwit) {
             let one = paying(script.clone());
             let two = [one.clone(), one.clone()].concat();
-            let weigh = |outputs: &[TxOut]| Coinbase::build(&spec(&[], &[], outputs)).unwrap().weight(12);
-            assert_eq!(weigh(&two) - weigh(&one), weight);
-            assert_eq!(output_weight(&script), weight);
+            let measure = |outputs: &[TxOut]| Coinbase::build(&spec(&[], &[], outputs)).unwrap().stripped_size(12);
+            assert_eq!(measure(&two) - measure(&one), size);
+            assert_eq!(output_size(&script) as u64, size);
         }
     }
 

@@ -8,6 +8,8 @@ use crate::base::time::{HOUR, Now, SECOND};
 use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
+use crate::pool::firmware::CoinbaseClass;
+use crate::pool::job::Job;
 use crate::pool::record::{MinerId, Stamp};
 use crate::pool::window::Row;
 
@@ -23,8 +25,11 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
     let terms = chain.ledger.terms();
     let window = pool.window();
     let total = window.total_work();
-    // A pool mines one job at a time: its split is what the next block pays, to the unit.
-    let split = pool.current_job().filter(|_| chain_index == 0).map(|job| &job.split);
+    // A pool mines one job at a time: its splits are what the next block pays, to the unit, by the coinbase that most
+    // rigs are sent.
+    let job = pool.current_job().filter(|_| chain_index == 0);
+    let class = pool.usual_class();
+    let split = job.map(|job| &job.coinbases.of(class).split);
     let percent = |work: u64| percent_of(work, total);
     let work_of = |script: &Script| window.find(script).and_then(|row| window.row(row)).map_or(0, |row| row.work);
     let next: Vec<Value> = split.map_or(Vec::new(), |split| {
@@ -54,9 +59,25 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         "next_payouts": next,
         "pool_amount": split.map(|split| format_amount(split.pool_amount)),
         "carried": split.map(|split| signed_wide(split.carried())),
+        "coinbase_bytes": class.bytes(),
+        "coinbases": job.map(|job| coinbases(pool, job)),
         "job_age_s": pool.current_job().map(|job| now.mono_ms.saturating_sub(job.made_ms) / SECOND),
         "miners": active.iter().map(|row| miners::summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
     })
+}
+
+/// The coinbase of each class of firmware: what it may hold, how many it pays, and how many rigs are sent it.
+fn coinbases(pool: &Pool, job: &Job) -> Vec<Value> {
+    let connections = pool.connections_by_class();
+    let view = |class: CoinbaseClass| {
+        let split = &job.coinbases.of(class).split;
+        json!({
+            "coinbase_bytes": class.bytes(),
+            "outputs": split.paid.len() + usize::from(split.pool_amount > 0),
+            "connections": connections[class.index()],
+        })
+    };
+    CoinbaseClass::all().map(view).collect()
 }
 
 /// `getinfo`: the daemon and, for each pool, its chains and nodes.

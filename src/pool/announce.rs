@@ -7,6 +7,7 @@ use crate::base::slots::Key;
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::wire::stratum;
 
+use super::firmware::CoinbaseClass;
 use super::job::JobId;
 use super::session::Session;
 use super::workers::Workers;
@@ -28,7 +29,7 @@ impl Pool {
         match self.jobs.current() {
             Some(job) => {
                 let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
-                bytes.extend(job.notify(id.epoch, is_first));
+                bytes.extend(job.notify(session.class, id.epoch, is_first));
                 session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
             }
             None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
@@ -48,7 +49,8 @@ impl Pool {
         let cap = self.network_difficulty();
         let Some(job) = self.jobs.current() else { return };
         let oldest = self.jobs.oldest().unwrap_or(job.seq);
-        let line: Rc<[u8]> = job.notify(0, clean).into();
+        // Classes that share a coinbase share the line.
+        let mut lines: [Option<Rc<[u8]>>; CoinbaseClass::COUNT] = Default::default();
         let id = JobId { seq: job.seq, epoch: 0 };
         for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
             let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
@@ -60,7 +62,9 @@ impl Pool {
             } else {
                 session.note_sent(id, difficulty, oldest);
             }
-            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(&line) });
+            let line = lines[job.coinbases.index(session.class)]
+                .get_or_insert_with(|| job.notify(session.class, 0, clean).into());
+            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(line) });
         }
     }
 }

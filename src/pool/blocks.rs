@@ -12,6 +12,8 @@ use crate::coin::difficulty::Difficulty;
 use crate::wire::stratum::Submit;
 
 use super::Pool;
+use super::coinbases::Variant;
+use super::firmware::CoinbaseClass;
 use super::job::{Job, JobId};
 use super::ledger::Block;
 use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Payout, Stamp};
@@ -62,12 +64,13 @@ impl Pool {
         if self.chains[0].ledger.block(&hash).is_some() {
             return;
         }
-        let bytes: Rc<[u8]> =
-            job.assemble(header, id.epoch, session.extranonce1_of(id), submit.extranonce2.as_slice()).into();
+        let bytes: Rc<[u8]> = job
+            .assemble(header, session.class, id.epoch, session.extranonce1_of(id), submit.extranonce2.as_slice())
+            .into();
         let row = finder.row;
         let miner = self.window.row(row).map_or(0, |row| row.miner);
         let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
-        let found = self.describe(job, hash, miner, worker, now);
+        let found = self.describe(job, session.class, hash, miner, worker, now);
         let height = found.height;
         log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
         self.register(row);
@@ -80,8 +83,17 @@ impl Pool {
         self.commits.keep_block(0, hash, bytes);
     }
 
-    fn describe(&self, job: &Job, hash: Hash32, finder: MinerId, worker: String, now: Now) -> BlockFound {
-        let Terms { pool_script, fee_ppm, min_payout, max_outputs } = &job.terms;
+    fn describe(
+        &self,
+        job: &Job,
+        class: CoinbaseClass,
+        hash: Hash32,
+        finder: MinerId,
+        worker: String,
+        now: Now,
+    ) -> BlockFound {
+        let Terms { pool_script, fee_ppm, min_payout, .. } = &job.terms;
+        let Variant { split, max_outputs, .. } = job.coinbases.of(class);
         let network = Difficulty::of_target(job.template.target, self.spec.chains[0].coin.algorithm);
         let age_ms = now.mono_ms.saturating_sub(job.made_ms);
         let at = self.clock.stamp(now);
@@ -96,19 +108,14 @@ impl Pool {
             worker,
             network_difficulty: network.units(),
             total_work: self.total_work,
-            value: job.split.value,
+            value: split.value,
             fee_ppm: *fee_ppm,
             min_payout: *min_payout,
             max_outputs: *max_outputs,
             pool_script: pool_script.as_bytes().to_vec(),
-            pool_amount: job.split.pool_amount,
-            outputs: job
-                .split
-                .paid
-                .iter()
-                .map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount })
-                .collect(),
-            parts: job.split.parts.clone(),
+            pool_amount: split.pool_amount,
+            outputs: split.paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect(),
+            parts: split.parts.clone(),
             rebuilt: false,
         }
     }

@@ -6,6 +6,7 @@ use crate::base::slots::Key;
 use crate::wire::stratum;
 
 use super::Pool;
+use super::session::Session;
 
 impl Pool {
     /// An extranonce1 that no connection has.
@@ -25,15 +26,16 @@ impl Pool {
     /// the extranonce1 of before. `false`, and nothing is done, where the rig did not ask for this
     /// (`mining.extranonce.subscribe`).
     pub fn renew_extranonce1(&mut self, key: Key) -> bool {
-        let fresh = self.free_extranonce1();
-        let Some(session) = self.sessions.get_mut(key) else { return false };
-        if !session.takes_extranonce || !session.may_resend() {
+        let may_be_moved = |session: &Session| session.takes_extranonce && session.may_resend();
+        if !self.sessions.get(key).is_some_and(may_be_moved) {
             return false;
         }
+        let fresh = self.free_extranonce1();
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         let mut bytes = stratum::set_extranonce(&fresh, self.spec.stratum.extranonce2_len);
         let job = self.jobs.current();
         if let (Some(id), Some(job)) = (session.renew_extranonce1(fresh, job.map(|job| job.seq)), job) {
-            bytes.extend(job.notify(id.epoch, true));
+            bytes.extend(job.notify(session.class, id.epoch, true));
         }
         self.send(key, bytes);
         true

@@ -9,13 +9,14 @@ use std::rc::Rc;
 use crate::base::Hash32;
 use crate::base::limits::{EXTRANONCE1, JOB_STAMP, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
 use crate::coin::block;
-use crate::coin::coinbase::{Coinbase, CoinbaseError, CoinbaseSpec, TxOut};
+use crate::coin::coinbase::CoinbaseError;
 use crate::coin::template::Template;
 use crate::wire::stratum::{NotifyParts, notify};
 
-use super::spec::ChainSpec;
-use super::spec::Terms;
-use super::split::{Claim, Imbalance, Split, split};
+use super::coinbases::{Coinbases, Variant, extranonce_len};
+use super::firmware::CoinbaseClass;
+use super::spec::{ChainSpec, Terms};
+use super::split::{Claim, Imbalance};
 
 /// Fingerprints of accepted shares. The hasher has no random key: nothing depends on the order, and a rig
 /// can only make collisions with its own shares.
@@ -25,17 +26,15 @@ type Seen = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
 pub struct Job {
     /// Counts the jobs of this pool.
     pub seq: u64,
-    /// What it is made from, already fitted to the coinbase.
+    /// What it is made from, already fitted to the largest coinbase.
     pub template: Rc<Template>,
-    /// The coinbase around the extranonce.
-    pub coinbase: Coinbase,
+    /// The coinbases, and who they pay.
+    pub coinbases: Coinbases,
     /// Merkle branch of the coinbase.
     pub branch: Vec<Hash32>,
     /// The version with every bit that rigs may roll cleared.
     pub version: u32,
-    /// Who the coinbase pays.
-    pub split: Split,
-    /// The terms that the split follows.
+    /// The terms that the splits follow.
     pub terms: Terms,
     /// The first ntime that was sent, seconds since 1970.
     pub ntime: u32,
@@ -96,22 +95,24 @@ pub struct JobParts<'a> {
 }
 
 impl Job {
-    /// Shares out the template's value, builds the coinbase, and drops transactions if the block would be
-    /// too heavy with it.
+    /// Shares out the template's value, builds the coinbases, and drops transactions if the block would be
+    /// too heavy with the largest of them.
     pub fn build(parts: &JobParts) -> Result<Job, JobError> {
         let mut template = Rc::clone(parts.template);
         loop {
-            let split = split(template.value, parts.terms, parts.claims);
-            split.check(parts.terms).map_err(JobError::Split)?;
-            let coinbase = build_coinbase(parts, &template, &split)?;
-            let extranonce_len = JOB_STAMP + EXTRANONCE1 + parts.extranonce2_len;
-            let (weight, size) = (coinbase.weight(extranonce_len), coinbase.size(extranonce_len));
-            if !template.fits(weight, size, coinbase.sigops()) {
-                let fitted = Template::clone(&template).fit(weight, size, coinbase.sigops());
+            let coinbases = Coinbases::build(parts, &template)?;
+            let largest = |measure: fn(&Variant, usize) -> u64| {
+                coinbases.variants().iter().map(|variant| measure(variant, extranonce_len(parts))).max().unwrap_or(0)
+            };
+            let weight = largest(|variant, extranonce_len| variant.coinbase.weight(extranonce_len));
+            let size = largest(|variant, extranonce_len| variant.coinbase.size(extranonce_len));
+            let sigops = largest(|variant, _| variant.coinbase.sigops());
+            if !template.fits(weight, size, sigops) {
+                let fitted = Template::clone(&template).fit(weight, size, sigops);
                 if fitted.transactions.len() == template.transactions.len() {
                     return Err(JobError::TooLarge);
                 }
-                // The value is lower by the dropped fees, so the split is made again. Each round drops at
+                // The value is lower by the dropped fees, so it is shared out again. Each round drops at
                 // least one transaction, so there is an end.
                 template = Rc::new(fitted);
                 continue;
@@ -120,8 +121,7 @@ impl Job {
                 seq: parts.seq,
                 branch: template.branch(),
                 version: template.version & !parts.chain.coin.version_rolling_mask,
-                coinbase,
-                split,
+                coinbases,
                 terms: parts.terms.clone(),
                 ntime: parts.ntime,
                 made_ms: parts.made_ms,
@@ -132,15 +132,16 @@ impl Job {
         }
     }
 
-    /// The `mining.notify` line. `epoch` tells a job that is sent again with a new difficulty from the
-    /// first sending; 0 is the first.
-    pub fn notify(&self, epoch: u32, clean: bool) -> Vec<u8> {
+    /// The `mining.notify` line for rigs of a class. `epoch` tells a job that is sent again with a new
+    /// difficulty from the first sending; 0 is the first.
+    pub fn notify(&self, class: CoinbaseClass, epoch: u32, clean: bool) -> Vec<u8> {
         let id = JobId { seq: self.seq, epoch };
+        let coinbase = &self.coinbases.of(class).coinbase;
         notify(&NotifyParts {
             job_id: &id.to_string(),
             prev_hash: &block::stratum_prev_hash(&self.template.prev_hash),
-            first: &[self.coinbase.first.as_slice(), &id.stamp()].concat(),
-            second: &self.coinbase.second,
+            first: &[coinbase.first.as_slice(), &id.stamp()].concat(),
+            second: &coinbase.second,
             branch: &self.branch,
             version: self.version,
             bits: self.template.bits,
@@ -149,20 +150,28 @@ impl Job {
         })
     }
 
-    /// The coinbase's id as it was mined under `epoch`. The extranonce2 has the length of [`JobParts`].
-    pub fn coinbase_id(&self, epoch: u32, extranonce1: [u8; EXTRANONCE1], extranonce2: &[u8]) -> Hash32 {
-        self.coinbase.txid(&self.prefix(epoch, extranonce1), extranonce2)
+    /// The id of a class's coinbase as it was mined under `epoch`. The extranonce2 has the length of
+    /// [`JobParts`].
+    pub fn coinbase_id(
+        &self,
+        class: CoinbaseClass,
+        epoch: u32,
+        extranonce1: [u8; EXTRANONCE1],
+        extranonce2: &[u8],
+    ) -> Hash32 {
+        self.coinbases.of(class).coinbase.txid(&self.prefix(epoch, extranonce1), extranonce2)
     }
 
-    /// The whole block that `header`, mined under `epoch`, solves.
+    /// The whole block that `header`, mined with a class's coinbase under `epoch`, solves.
     pub fn assemble(
         &self,
         header: &[u8; 80],
+        class: CoinbaseClass,
         epoch: u32,
         extranonce1: [u8; EXTRANONCE1],
         extranonce2: &[u8],
     ) -> Vec<u8> {
-        let coinbase = self.coinbase.for_block(&self.prefix(epoch, extranonce1), extranonce2);
+        let coinbase = self.coinbases.of(class).coinbase.for_block(&self.prefix(epoch, extranonce1), extranonce2);
         block::assemble(header, &coinbase, &self.template.transactions, self.template.mweb.as_deref())
     }
 
@@ -186,24 +195,6 @@ impl Job {
         prefix[JOB_STAMP..].copy_from_slice(&extranonce1);
         prefix
     }
-}
-
-fn build_coinbase(parts: &JobParts, template: &Template, split: &Split) -> Result<Coinbase, JobError> {
-    let mut outputs: Vec<TxOut> =
-        split.paid.iter().map(|(_, script, amount)| TxOut { value: *amount, script: script.clone() }).collect();
-    if split.pool_amount > 0 {
-        outputs.push(TxOut { value: split.pool_amount, script: parts.terms.pool_script.clone() });
-    }
-    Coinbase::build(&CoinbaseSpec {
-        version: parts.chain.coin.coinbase_version,
-        height: template.height,
-        aux: &[],
-        tag: &parts.chain.coinbase_tag,
-        extranonce_len: JOB_STAMP + EXTRANONCE1 + parts.extranonce2_len,
-        outputs: &outputs,
-        commitment: template.commitment(),
-    })
-    .map_err(JobError::Coinbase)
 }
 
 /// The name of a job as rigs see it: its number in hexadecimal, and `x` and the epoch when it was sent

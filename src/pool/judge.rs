@@ -10,6 +10,7 @@ use crate::coin::merkle;
 use crate::coin::params::Algorithm;
 use crate::wire::stratum::ErrorCode;
 
+use super::firmware::CoinbaseClass;
 use super::job::{Job, JobId};
 
 /// A block's time may be at most this far ahead of the node's clock, in seconds (consensus: two hours), less
@@ -19,6 +20,8 @@ const NTIME_AHEAD: u32 = 7_000;
 /// What a rig claims, and what it was told before.
 #[derive(Clone, Copy, Debug)]
 pub struct Submission<'a> {
+    /// The coinbase that the connection is sent.
+    pub class: CoinbaseClass,
     /// The sending of the job that it was mined under (see [`Job::notify`]).
     pub epoch: u32,
     /// Given to the connection by the pool.
@@ -128,7 +131,7 @@ pub fn judge(
         // It was tried for a block when it was new.
         return Verdict { solves: None, credit: Err(Reject::Duplicate) };
     }
-    let coinbase = job.coinbase_id(submission.epoch, submission.extranonce1, submission.extranonce2);
+    let coinbase = job.coinbase_id(submission.class, submission.epoch, submission.extranonce1, submission.extranonce2);
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
     let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);

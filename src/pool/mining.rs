@@ -11,6 +11,7 @@ use crate::coin::uint::U256;
 use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
 
+use super::firmware::CoinbaseClass;
 use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
 use super::username::Username;
@@ -22,10 +23,10 @@ const GARBAGE_LINES: u32 = 8;
 const VERSION: &str = concat!("edgepool/", env!("CARGO_PKG_VERSION"));
 
 impl Pool {
-    /// A miner has connected.
-    pub fn handle_miner_connected(&mut self, peer: SocketAddr, now: Now) -> Key {
+    /// A miner has connected, by one of the pool's ports.
+    pub fn handle_miner_connected(&mut self, peer: SocketAddr, port: usize, now: Now) -> Key {
         let extranonce1 = self.free_extranonce1();
-        self.sessions.insert(Session::new(peer, extranonce1, &self.spec.vardiff, now))
+        self.sessions.insert(Session::new(peer, port, extranonce1, &self.spec.vardiff, now))
     }
 
     /// A miner has sent something; any part of a line, or many lines.
@@ -147,6 +148,8 @@ impl Pool {
         let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
         session.subscribed = true;
+        let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
+        session.choose_class(of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent)));
         let session_id = format!("{:016x}", key.to_u64());
         stratum::subscribe_reply(id, &session_id, &session.extranonce1, self.spec.stratum.extranonce2_len)
     }
@@ -180,8 +183,13 @@ impl Pool {
         let reply = match self.admit(key, username, now) {
             Ok(()) => {
                 let options = PasswordOptions::parse(password);
-                if let (Some(session), Some(wanted)) = (self.sessions.get_mut(key), options.difficulty) {
-                    session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
+                if let Some(session) = self.sessions.get_mut(key) {
+                    if let Some(wanted) = options.difficulty {
+                        session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
+                    }
+                    if let Some(bytes) = options.coinbase_bytes {
+                        session.name_class(CoinbaseClass::within(bytes));
+                    }
                 }
                 stratum::reply_true(id)
             }

@@ -9,8 +9,10 @@ mod announce;
 pub mod blocks;
 pub mod chain;
 pub mod clock;
+pub mod coinbases;
 pub mod commit;
 mod extranonce;
+pub mod firmware;
 pub mod job;
 pub mod judge;
 pub mod ledger;
@@ -47,6 +49,7 @@ use crate::base::time::{Now, SECOND};
 use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
+use firmware::CoinbaseClass;
 use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
@@ -325,6 +328,22 @@ impl Pool {
     /// Open stratum connections.
     pub fn connections(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Of the rigs that are sent jobs, how many are sent the coinbase of each class.
+    pub fn connections_by_class(&self) -> [usize; CoinbaseClass::COUNT] {
+        let mut connections = [0; CoinbaseClass::COUNT];
+        for (_, session) in self.sessions.iter().filter(|(_, session)| session.is_mining()) {
+            connections[session.class.index()] += 1;
+        }
+        connections
+    }
+
+    /// The class that most rigs are of; of those with equally many the smallest.
+    pub fn usual_class(&self) -> CoinbaseClass {
+        let connections = self.connections_by_class();
+        let usual = CoinbaseClass::all().rev().max_by_key(|class| connections[class.index()]);
+        usual.filter(|class| connections[class.index()] > 0).unwrap_or(CoinbaseClass::DEFAULT)
     }
 
     /// The job that rigs work on.

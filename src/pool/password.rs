@@ -9,8 +9,8 @@ use crate::coin::difficulty::Difficulty;
 pub struct PasswordOptions {
     /// `d=512`: the difficulty to start with, which is also the lowest ever given. Decimals are allowed.
     pub difficulty: Option<Difficulty>,
-    /// `cb=2250`: the most bytes that a whole coinbase may have for this rig, above 0. Not yet compared with
-    /// the classes that the pool makes.
+    /// `cb=2250`: the most bytes that a whole coinbase may have for this rig, above 0; see
+    /// [`CoinbaseClass::within`](super::firmware::CoinbaseClass::within).
     pub coinbase_bytes: Option<u32>,
 }
 

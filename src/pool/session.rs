@@ -9,6 +9,7 @@ use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
 use crate::wire::line::LineBuffer;
 
+use super::firmware::CoinbaseClass;
 use super::job::JobId;
 use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
@@ -37,6 +38,11 @@ pub struct Session {
     pub lines: LineBuffer,
     /// The pool's part of the extranonce; no two live connections share one.
     pub extranonce1: [u8; EXTRANONCE1],
+    /// Index of the port that it came in by, among the pool's.
+    pub port: usize,
+    /// The coinbase that it is sent. Never changes once it was sent a job: its shares are of that one.
+    pub class: CoinbaseClass,
+    is_class_named: bool,
     /// What the rig called itself; empty until it subscribes.
     pub agent: String,
     /// Whether `mining.subscribe` was answered.
@@ -68,11 +74,20 @@ pub struct Session {
 
 impl Session {
     /// A connection that was just accepted.
-    pub fn new(peer: SocketAddr, extranonce1: [u8; EXTRANONCE1], vardiff: &VardiffSpec, now: Now) -> Session {
+    pub fn new(
+        peer: SocketAddr,
+        port: usize,
+        extranonce1: [u8; EXTRANONCE1],
+        vardiff: &VardiffSpec,
+        now: Now,
+    ) -> Session {
         Session {
             peer,
             lines: LineBuffer::new(STRATUM_LINE),
             extranonce1,
+            port,
+            class: CoinbaseClass::DEFAULT,
+            is_class_named: false,
             agent: String::new(),
             subscribed: false,
             version_mask: 0,
@@ -88,6 +103,19 @@ impl Session {
             former: Vec::new(),
             epoch: 0,
         }
+    }
+
+    /// Sends it the coinbase of `class`, unless its password named one. Too late once it was sent a job.
+    pub fn choose_class(&mut self, class: CoinbaseClass) {
+        if self.sent.is_empty() && !self.is_class_named {
+            self.class = class;
+        }
+    }
+
+    /// As [`Session::choose_class`], by the password: whatever firmware and port say.
+    pub fn name_class(&mut self, class: CoinbaseClass) {
+        self.choose_class(class);
+        self.is_class_named = true;
     }
 
     /// Whether it gets jobs.
@@ -164,7 +192,7 @@ mod tests {
         let spec =
             VardiffSpec { start: Difficulty::ONE, min: Difficulty::ONE, max: Difficulty::ONE, target_share_ms: 15_000 };
         let now = Now { mono_ms: 0, wall_ms: 0 };
-        let mut session = Session::new("127.0.0.1:1".parse().unwrap(), [0, 0, 0, 7], &spec, now);
+        let mut session = Session::new("127.0.0.1:1".parse().unwrap(), 0, [0, 0, 0, 7], &spec, now);
         let difficulty = |units| Difficulty::from_units(units).unwrap();
         let first = JobId { seq: 10, epoch: 0 };
         session.note_sent(first, difficulty(100), 10);

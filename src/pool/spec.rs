@@ -6,6 +6,8 @@ use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{Coin, Network};
 use crate::coin::script::Script;
 
+use super::firmware::CoinbaseClass;
+
 /// One pool: a parent chain, the chains merge-mined with it, and how it treats its miners.
 #[derive(Clone, Debug)]
 pub struct PoolSpec {
@@ -108,12 +110,21 @@ pub struct Terms {
 /// The miners' side of a pool.
 #[derive(Clone, Debug)]
 pub struct StratumSpec {
+    /// The ports that rigs connect to; never empty.
+    pub ports: Vec<PortSpec>,
     /// Connections at one time.
     pub max_connections: usize,
     /// A connection that sends nothing for this long is closed, in milliseconds.
     pub idle_timeout_ms: u64,
     /// Bytes of the coinbase that a rig may vary.
     pub extranonce2_len: usize,
+}
+
+/// One port for rigs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortSpec {
+    /// The coinbase that its rigs are sent, whatever they call themselves.
+    pub class: Option<CoinbaseClass>,
 }
 
 /// How difficulty follows a rig.

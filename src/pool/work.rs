@@ -71,10 +71,9 @@ impl Pool {
     /// job would pay the pool alone.
     pub(super) fn refresh_job(&mut self, now: Now) {
         let has_work = self.window.total_work() > 0;
-        let is_due = self
-            .jobs
-            .current()
-            .is_some_and(|job| now.mono_ms >= job.made_ms + REFRESH_MS || (job.split.parts.is_empty() && has_work));
+        let is_due = self.jobs.current().is_some_and(|job| {
+            now.mono_ms >= job.made_ms + REFRESH_MS || (job.coinbases.widest().split.parts.is_empty() && has_work)
+        });
         if is_due {
             self.make_job(false, now);
         }
@@ -90,13 +89,14 @@ impl Pool {
             Ok(job) => {
                 self.job_fault = None;
                 if clean {
+                    let split = &job.coinbases.widest().split;
                     log::info!(
                         "{}: height {}, {} transactions, value {}, paying {} miners",
                         self.spec.name,
                         job.template.height,
                         job.template.transactions.len(),
-                        job.split.value,
-                        job.split.paid.len()
+                        split.value,
+                        split.paid.len()
                     );
                 }
                 self.jobs.push(job, clean);

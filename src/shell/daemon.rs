@@ -103,8 +103,8 @@ impl Daemon {
             daemon.pools.iter_mut().for_each(|pool| pool.hold_payments(&held.display().to_string()));
         }
         for (pool, config) in config.pools.iter().enumerate() {
-            for address in &config.listen {
-                daemon.listeners.open(*address, Port::Stratum { pool }, daemon.poll.registry())?;
+            for (port, address) in config.listen.iter().enumerate() {
+                daemon.listeners.open(*address, Port::Stratum { pool, port }, daemon.poll.registry())?;
             }
         }
         for address in &config.rpc_listen {
@@ -290,13 +290,13 @@ impl Daemon {
     fn accept(&mut self, index: usize, now: Now) {
         while let Some((socket, address, port)) = self.listeners.accept(index, now) {
             let kind = match port {
-                Port::Stratum { pool } => {
+                Port::Stratum { pool, port } => {
                     let most = self.pools[pool].spec().stratum.max_connections;
                     if self.pools[pool].connections() >= most {
                         log::debug!("{address} is turned away: {most} connections are open");
                         continue;
                     }
-                    PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, now) }
+                    PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, port, now) }
                 }
                 Port::Rpc => {
                     if self.rpc_peers >= crate::base::limits::RPC_CONNECTIONS {

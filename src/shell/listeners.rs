@@ -21,6 +21,8 @@ pub enum Port {
     Stratum {
         /// Index of the pool.
         pool: usize,
+        /// Index of the port among the pool's.
+        port: usize,
     },
     /// Clients of the status port.
     Rpc,

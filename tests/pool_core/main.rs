@@ -2,6 +2,7 @@
 //! demand, and virtual time.
 
 mod blocks;
+mod coinbases;
 mod cuts;
 mod deaths;
 mod disk;

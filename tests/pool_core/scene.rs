@@ -8,7 +8,7 @@ use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
-use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 use serde_json::{Value, json};
@@ -84,7 +84,12 @@ pub fn spec(nodes: usize) -> PoolSpec {
             coinbase_tag: b"/test/".to_vec(),
             payments: None,
         }],
-        stratum: StratumSpec { max_connections: 100, idle_timeout_ms: 600_000, extranonce2_len: 8 },
+        stratum: StratumSpec {
+            ports: vec![PortSpec::default()],
+            max_connections: 100,
+            idle_timeout_ms: 600_000,
+            extranonce2_len: 8,
+        },
         // As easy as can be, so that searching costs little; tests of vardiff widen this.
         vardiff: VardiffSpec {
             start: Difficulty::MIN,
@@ -242,7 +247,12 @@ impl Scene {
     }
 
     pub fn connect(&mut self) -> Key {
-        let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), self.now);
+        self.connect_by(0)
+    }
+
+    /// Connects by one of the pool's ports.
+    pub fn connect_by(&mut self, port: usize) -> Key {
+        let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), port, self.now);
         self.rigs.insert(key, Rig::default());
         key
     }

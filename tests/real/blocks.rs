@@ -69,7 +69,7 @@ fn announced_outputs(info: &Value) -> BTreeMap<String, u64> {
 }
 
 /// Address → base units of a block's coinbase, the commitment left out.
-fn paid_outputs(block: &Value) -> BTreeMap<String, u64> {
+pub fn paid_outputs(block: &Value) -> BTreeMap<String, u64> {
     let mut outputs = BTreeMap::new();
     for output in block["tx"][0]["vout"].as_array().unwrap() {
         if output["scriptPubKey"]["hex"].as_str().unwrap().starts_with("6a24aa21a9ed") {
@@ -84,7 +84,7 @@ fn paid_outputs(block: &Value) -> BTreeMap<String, u64> {
 }
 
 /// Finds a block with this miner and gives it as the node shows it, after comparing what it pays.
-fn mine_announced_block(node: &Litecoind, pool: &Pool, miner: &mut Miner, fee: &str) -> Value {
+pub fn mine_announced_block(node: &Litecoind, pool: &Pool, miner: &mut Miner, fee: &str) -> Value {
     let info = announcement(pool, miner, fee);
     let share = miner.mine(Want::Block);
     assert_eq!(miner.submit(&share), Ok(true));

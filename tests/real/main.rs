@@ -14,6 +14,7 @@ mod transactions;
 
 mod blocks;
 mod books;
+mod coinbases;
 mod crash;
 mod hard_life;
 mod harness;

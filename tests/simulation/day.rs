@@ -221,7 +221,7 @@ impl World {
     }
 
     fn connect_silent(&mut self) -> Key {
-        let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), self.now);
+        let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), 0, self.now);
         self.miners.insert(key, Miner::default());
         key
     }

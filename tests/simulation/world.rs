@@ -11,7 +11,9 @@ use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::{Network, coin};
 use edgepool::coin::script::Script;
 use edgepool::pool::record::{BlockJudged, BlockStatus, Entry};
-use edgepool::pool::spec::{ChainSpec, FeeFrom, NodeSpec, PaymentsSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::spec::{
+    ChainSpec, FeeFrom, NodeSpec, PaymentsSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec,
+};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 
@@ -94,7 +96,12 @@ fn spec(rng: &mut Rng) -> PoolSpec {
             coinbase_tag: b"/sim/".to_vec(),
             payments: Some(payments),
         }],
-        stratum: StratumSpec { max_connections: 100, idle_timeout_ms: 600_000, extranonce2_len: 8 },
+        stratum: StratumSpec {
+            ports: vec![PortSpec::default()],
+            max_connections: 100,
+            idle_timeout_ms: 600_000,
+            extranonce2_len: 8,
+        },
         vardiff: VardiffSpec {
             start: difficulty(2),
             min: difficulty(1),

@@ -53,6 +53,7 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
 
 fn submission(job: &Job) -> Submission<'static> {
     Submission {
+        class: CoinbaseClass::DEFAULT,
         epoch: 0,
         extranonce1: EXTRANONCE1_OF_RIG,
         extranonce2: &EXTRANONCE2,
@@ -170,7 +171,11 @@ fn no_header_belongs_to_two_jobs_or_to_two_sendings_of_one() {
     let mut roots = std::collections::BTreeSet::new();
     for job in &jobs {
         for epoch in [0, 1, 2, 300] {
-            assert!(roots.insert(job.coinbase_id(epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2)), "{} {epoch}", job.seq);
+            assert!(
+                roots.insert(job.coinbase_id(CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2)),
+                "{} {epoch}",
+                job.seq
+            );
         }
     }
 }
@@ -193,18 +198,18 @@ fn what_rigs_are_told_hashes_to_what_is_judged() {
     // A rig's own way: from the notify line to the merkle root.
     let job = job(0x12_3456, None);
     for epoch in [0, 7] {
-        let line: serde_json::Value = serde_json::from_slice(&job.notify(epoch, true)).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&job.notify(CoinbaseClass::DEFAULT, epoch, true)).unwrap();
         let bytes = |index: usize| hex::decode(line["params"][index].as_str().unwrap()).unwrap();
         let coinbase = [&bytes(2)[..], &EXTRANONCE1_OF_RIG, &EXTRANONCE2, &bytes(3)].concat();
         let id = crate::coin::pow::sha256d(&coinbase);
-        assert_eq!(id, job.coinbase_id(epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2));
+        assert_eq!(id, job.coinbase_id(CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2));
         let share = with_nonce(&job, &Submission { epoch, ..submission(&job) }, true);
         let header = judged(&job, &share).solves.unwrap();
         let root = bytes_of_branch(&line)
             .iter()
             .fold(id, |root, node| crate::coin::pow::sha256d(&[root.as_slice(), node].concat()));
         assert_eq!(header[36..68], root);
-        let block = job.assemble(&header, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2);
+        let block = job.assemble(&header, CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2);
         assert_eq!(block[..80], header);
         // The coinbase in the block is the one that was hashed, with its witness.
         let stripped = [&coinbase[..4], &[0, 1], &coinbase[4..coinbase.len() - 4]].concat();

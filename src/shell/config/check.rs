@@ -2,13 +2,14 @@
 //! the names of their keys. Secrets are named by where they are, never shown.
 
 use std::fmt::{Display, Write};
+use std::net::SocketAddr;
 
 use super::payments::fee_from_name;
 use super::{Config, PoolConfig};
 use crate::base::amount::{format_amount, format_percent};
 use crate::base::time::{HOUR, SECOND};
 use crate::coin::address;
-use crate::pool::spec::{ChainSpec, PaymentsSpec};
+use crate::pool::spec::{ChainSpec, PaymentsSpec, PortSpec};
 use crate::shell::secrets::{Password, Secret};
 
 /// The summary, a line for each subject.
@@ -29,7 +30,7 @@ fn pool_summary(out: &mut String, pool: &PoolConfig) {
     line(out, "pool", &spec.name);
     let stratum = format!(
         "listen {}, max_connections {}, idle_timeout_s {}, extranonce2_size {}",
-        list(&pool.listen),
+        ports(pool),
         spec.stratum.max_connections,
         spec.stratum.idle_timeout_ms / SECOND,
         spec.stratum.extranonce2_len
@@ -43,6 +44,15 @@ fn pool_summary(out: &mut String, pool: &PoolConfig) {
         chain_summary(out, chain, secrets);
         payments_summary(out, chain.payments.as_ref().zip(wallet_secret.as_ref()));
     }
+}
+
+/// Where rigs connect, with the size of coinbase that a port has of its own.
+fn ports(pool: &PoolConfig) -> String {
+    let port = |(address, port): (&SocketAddr, &PortSpec)| match port.class {
+        Some(class) => format!("{address} (coinbase_bytes {class})"),
+        None => address.to_string(),
+    };
+    list(&pool.listen.iter().zip(&pool.spec.stratum.ports).map(port).collect::<Vec<String>>())
 }
 
 fn chain_summary(out: &mut String, chain: &ChainSpec, secrets: &[Secret]) {

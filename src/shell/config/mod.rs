@@ -5,6 +5,7 @@ pub mod check;
 mod json;
 mod node;
 mod payments;
+mod ports;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +22,11 @@ use crate::base::time::{HOUR, SECOND};
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{COINS, Coin, Network, coin};
-use crate::pool::spec::{ChainSpec, NodeSpec, PoolSpec, StratumSpec, Terms, VardiffSpec};
+use crate::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
+use ports::ports;
 
 /// Where the configuration is when the command line doesn't say.
 pub const DEFAULT_PATH: &str = "/etc/edgepool/edgepool.json";
@@ -118,7 +120,10 @@ fn config(root: &mut Object<'_>) -> Option<Config> {
     let data_dir = root.or("data_dir", PathBuf::from(default::DATA_DIR), file);
     let mut seen = Seen::default();
     let rpc = root.section("rpc", |rpc| {
-        let listen = seen.listen(rpc, default::RPC_LISTEN);
+        let listen = rpc.or("listen", vec![valid(default::RPC_LISTEN.parse())], listeners);
+        if let Some(listen) = &listen {
+            seen.claim(rpc, listen.iter().copied());
+        }
         let token = rpc.optional("admin_token_file", file);
         Some((listen?, token?))
     });
@@ -142,15 +147,23 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
         Some((window?, max_miners?))
     });
     let stratum = object.section("stratum", |stratum| {
-        let listen = seen.listen(stratum, default::STRATUM_LISTEN);
+        let listen = stratum.or("listen", vec![(valid(default::STRATUM_LISTEN.parse()), PortSpec::default())], ports);
+        if let Some(listen) = &listen {
+            seen.claim(stratum, listen.iter().map(|(address, _)| *address));
+        }
         let max_connections = stratum.or("max_connections", default::CONNECTIONS, size(1..=limits::CONNECTIONS));
         let idle_s = stratum.or("idle_timeout_s", default::IDLE_TIMEOUT_S, integer(limits::IDLE_TIMEOUT_S));
         let extranonce2 = size(limits::EXTRANONCE2_MIN..=limits::EXTRANONCE2_MAX);
         let extranonce2_len = stratum.or("extranonce2_size", default::EXTRANONCE2, extranonce2);
         let idle_timeout_ms = idle_s? * SECOND;
-        let spec =
-            StratumSpec { max_connections: max_connections?, idle_timeout_ms, extranonce2_len: extranonce2_len? };
-        Some((listen?, spec))
+        let (listen, ports) = listen?.into_iter().unzip();
+        let spec = StratumSpec {
+            ports,
+            max_connections: max_connections?,
+            idle_timeout_ms,
+            extranonce2_len: extranonce2_len?,
+        };
+        Some((listen, spec))
     });
     let vardiff = object.section("vardiff", vardiff);
     let network = parent.as_ref().map_or(default::NETWORK, |parent| parent.spec.network.name);
@@ -276,18 +289,17 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads `listen`. Two listeners on one port would stop the second one from starting.
-    fn listen(&mut self, object: &mut Object<'_>, default: &str) -> Option<Vec<SocketAddr>> {
-        let list = object.or("listen", vec![valid(default.parse())], listeners)?;
-        for address in &list {
-            match self.sockets.iter().find(|(_, earlier)| collide(*earlier, *address)) {
+    /// Notes the addresses of an object's `listen`. Two listeners on one port would stop the second one from
+    /// starting.
+    fn claim(&mut self, object: &Object<'_>, listen: impl Iterator<Item = SocketAddr>) {
+        for address in listen {
+            match self.sockets.iter().find(|(_, earlier)| collide(*earlier, address)) {
                 Some((other, taken)) => {
                     object.wrong("listen", format!("{address} is taken by {taken} of {other}; choose another port"));
                 }
-                None => self.sockets.push((object.path("listen"), *address)),
+                None => self.sockets.push((object.path("listen"), address)),
             }
         }
-        Some(list)
     }
 }
 
@@ -307,9 +319,11 @@ fn file(value: &Value) -> Result<PathBuf, String> {
 }
 
 fn listeners(value: &Value) -> Result<Vec<SocketAddr>, String> {
-    one_or_more(1..=limits::LISTENERS, |text| {
-        text.parse().map_err(|_| format!("\"{text}\" is not an IP address and port; write 0.0.0.0:3333 or [::]:3333"))
-    })(value)
+    one_or_more(1..=limits::LISTENERS, socket)(value)
+}
+
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is not an IP address and port; write 0.0.0.0:3333 or [::]:3333"))
 }
 
 /// A default that was read from the text that would be in the file.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::firmware::CoinbaseClass;
 use crate::pool::spec::{FeeFrom, PaymentsSpec};
 use crate::shell::secrets::Password;
 use serde_json::json;
@@ -83,7 +84,10 @@ fn everything_can_be_set() {
                 { "url": "HTTP://node.lan", "user": "u", "password_file": "/etc/pass" },
                 { "url": "http://10.0.0.1:1/" },
             ],
-            "stratum": { "listen": "[::]:3333", "max_connections": 1, "idle_timeout_s": 30, "extranonce2_size": 8 },
+            "stratum": {
+                "listen": ["[::]:3333", { "address": "[::]:3334", "coinbase_bytes": 6500 }], "max_connections": 1,
+                "idle_timeout_s": 30, "extranonce2_size": 8,
+            },
             "vardiff": { "start": 0.5, "min": 0.25, "max": 2, "target_share_s": 1 },
             "payout": {
                 "address": "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn", "fee_percent": "0", "min_payout": "1",
@@ -110,7 +114,8 @@ fn everything_can_be_set() {
     assert_eq!((stratum.max_connections, stratum.idle_timeout_ms, stratum.extranonce2_len), (1, 30_000, 8));
     assert_eq!(pool.spec.vardiff.start, Difficulty::from_units(32_768).unwrap());
     assert_eq!((chain.coinbase_tag.len(), chain.terms.fee_ppm, chain.terms.max_outputs), (0, 0, 2));
-    assert_eq!(pool.listen, ["[::]:3333".parse().unwrap()]);
+    assert_eq!(pool.listen, ["[::]:3333".parse().unwrap(), "[::]:3334".parse().unwrap()]);
+    assert_eq!(stratum.ports.iter().map(|port| port.class).collect::<Vec<_>>(), [None, CoinbaseClass::of_bytes(6_500)]);
     for shown in [format!("{config:?}"), check::summary(&config)] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
@@ -159,6 +164,17 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
         json!("0.0.0.0:8080"),
         &["pools[0].stratum.listen: 0.0.0.0:8080 is taken by 127.0.0.1:8080 of rpc.listen; choose another port"],
     );
+    case(
+        "/pools/0/stratum/listen",
+        json!([{"address": "0.0.0.0:3334", "coinbase_bytes": 800}]),
+        &["pools[0].stratum.listen: coinbase_bytes must be one of 500, 755, 2250, 6500, 16000, not 800"],
+    );
+    case(
+        "/pools/0/stratum/listen",
+        json!([{"address": "0.0.0.0:3334", "coinbase": 755}]),
+        &["pools[0].stratum.listen: \"coinbase\" is unknown; known here are address, coinbase_bytes"],
+    );
+    case("/pools/0/stratum/listen", json!([{}]), &["pools[0].stratum.listen: an object needs an address"]);
     case(
         "/pools/0/vardiff",
         json!({"min": 128}),
