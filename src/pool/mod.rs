@@ -23,6 +23,7 @@ pub mod password;
 pub mod paying;
 pub mod payments;
 pub mod record;
+mod recover;
 pub mod session;
 mod shares;
 pub mod spec;
@@ -37,12 +38,9 @@ mod work;
 pub mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::base::limits::UNAUTHORISED_MS;
-use crate::base::rng::Rng;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
 
@@ -55,12 +53,14 @@ use judge::Reject;
 use ledger::LedgerError;
 use miners::Miners;
 use payments::Payments;
-use record::{Entry, Journal, MinerId, Recovered};
+use record::Entry;
 use session::Session;
 use spec::PoolSpec;
 use upstream::{LinkAction, LinkKind};
 use window::Window;
 use workers::{Counts, Rates, Workers};
+
+pub use recover::RecoverError;
 
 /// Names a node of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,37 +102,6 @@ pub enum Output {
     },
 }
 
-/// Why a ledger on disk cannot be carried on.
-#[derive(Debug)]
-pub enum RecoverError {
-    /// The journal can't be read to its end.
-    Journal(String),
-    /// An entry contradicts those before it.
-    Entry {
-        /// Its sequence number.
-        seq: u64,
-        /// What is wrong.
-        error: LedgerError,
-    },
-    /// The whole does not add up.
-    Sum(LedgerError),
-    /// An account of a miner whose script is not on disk.
-    UnknownMiner(MinerId),
-}
-
-impl fmt::Display for RecoverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecoverError::Journal(reason) => f.write_str(reason),
-            RecoverError::Entry { seq, error } => write!(f, "journal entry {seq}: {error}"),
-            RecoverError::Sum(error) => error.fmt(f),
-            RecoverError::UnknownMiner(miner) => write!(f, "miner {miner} has an account but no output script"),
-        }
-    }
-}
-
-impl std::error::Error for RecoverError {}
-
 /// See the module.
 pub struct Pool {
     spec: PoolSpec,
@@ -165,62 +134,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that carries on from what was on disk. `seed` gives all its chance; two runs must not share
-    /// one.
-    pub fn new(
-        spec: PoolSpec,
-        recovered: Recovered,
-        journal: &dyn Journal,
-        seed: u64,
-        now: Now,
-    ) -> Result<Pool, RecoverError> {
-        let mut rng = Rng::new(seed);
-        let clock = PoolClock::resume(recovered.clock.as_ref(), now);
-        let mark = recovered.clock.unwrap_or_default();
-        let miners = Miners::restore(&recovered.miners);
-        let window = restore_window(&spec, &recovered, &miners, clock.pool_ms(now));
-        let mut chains: Vec<Chain> = Vec::with_capacity(spec.chains.len());
-        for (index, chain) in spec.chains.iter().enumerate() {
-            chains.push(Chain::new(index as u8, chain.clone(), &mut rng, now));
-        }
-        let last_entry = replay(journal, &mut chains)?;
-        for chain in &chains {
-            chain.ledger.check().map_err(RecoverError::Sum)?;
-            if let Some((miner, _)) = chain.ledger.accounts().find(|(miner, _)| miners.script(*miner).is_none()) {
-                return Err(RecoverError::UnknownMiner(miner));
-            }
-        }
-        let mut pool = Pool {
-            clock,
-            sessions: Slots::default(),
-            // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
-            next_extranonce1: rng.next_u64() as u32,
-            workers: Workers::default(),
-            miners,
-            window,
-            chains,
-            jobs: Jobs::default(),
-            next_job: 0x10_0000 + rng.below(0xf0_0000),
-            job_fault: None,
-            ledger_full: None,
-            payments_held: None,
-            audit: Ok(()),
-            audit_due: false,
-            commits: Commits::new(last_entry + 1, now),
-            outputs: VecDeque::new(),
-            rates: Rates::new(now.mono_ms),
-            counts: Counts::default(),
-            rejects: BTreeMap::new(),
-            total_work: mark.total_work,
-            total_shares: mark.total_shares,
-            next_tick_ms: now.mono_ms + SECOND,
-            spec,
-        };
-        pool.resume_blocks(recovered.blocks, now);
-        pool.resume_payments(now);
-        Ok(pool)
-    }
-
     /// A node's connection is open.
     pub fn handle_link_connected(&mut self, node: NodeId, link: LinkKind, now: Now) {
         if node.node == NodeId::WALLET {
@@ -460,32 +373,4 @@ impl Pool {
             self.announce_difficulty(key);
         }
     }
-}
-
-/// Folds the whole journal into the chains' ledgers, and gives the number of its last entry.
-fn replay(journal: &dyn Journal, chains: &mut [Chain]) -> Result<u64, RecoverError> {
-    let (mut last, mut outcome) = (0, Ok(()));
-    let read = journal.visit(1, &mut |seq, entry| {
-        last = seq;
-        outcome = chains.iter_mut().try_for_each(|chain| chain.ledger.apply(seq, &entry));
-        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    read.map_err(RecoverError::Journal)?;
-    outcome.map_err(|error| RecoverError::Entry { seq: last, error })?;
-    Ok(last)
-}
-
-fn restore_window(spec: &PoolSpec, recovered: &Recovered, miners: &Miners, pool_ms: u64) -> Window {
-    let mut window = Window::new(spec.window_ms, spec.max_miners, pool_ms);
-    let mut left_out = 0;
-    for (key, cell) in &recovered.cells {
-        match miners.script(key.miner) {
-            Some(script) if window.restore(*key, *cell, script) => {}
-            _ => left_out += 1,
-        }
-    }
-    if left_out > 0 {
-        log::info!("{}: {left_out} cells on disk are older than the window", spec.name);
-    }
-    window
 }
