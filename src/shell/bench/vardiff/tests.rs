@@ -1,0 +1,1 @@
+//! What VARDIFF must reach, over fewer seeds than the benchmark.
