@@ -15,7 +15,7 @@ use super::spec::VardiffSpec;
 use watch::{Alarm, Watch};
 
 /// Time between two shares while a rig is measured, in milliseconds, unless the target is shorter.
-const MEASURING_SHARE_MS: u64 = 333;
+const MEASURING_SHARE_MS: u64 = 300;
 /// Shares that a rig is fitted by: chance puts them a quarter off once in 20,000 times.
 const ENOUGH: f64 = 320.0;
 /// After this long, in milliseconds, a rig is fitted by [`FEW`] shares, and after as long at one difficulty
@@ -23,8 +23,8 @@ const ENOUGH: f64 = 320.0;
 const LONGEST_MS: u64 = 150_000;
 const FEW: f64 = 100.0;
 /// Shares within which a measurement that goes too slowly is made faster, and what too slowly is.
-const AIMING: core::ops::Range<f64> = 24.0..48.0;
-const SLOW: f64 = 0.67;
+const AIMING: core::ops::Range<f64> = 24.0..200.0;
+const SLOW: f64 = 0.75;
 /// Shares that show that a rig is [`FAR`] too fast, and expected shares that show that it is as far too slow.
 const FAR_SHARES: f64 = 8.0;
 const FAR_EXPECTED: f64 = 12.0;
@@ -33,8 +33,6 @@ const FAR: f64 = 4.0;
 /// those that didn't.
 const LARGEST_RISE: f64 = 4_096.0;
 const LARGEST_FALL: f64 = 16.0;
-/// An alarm that took as many shares tells the new hashrate well enough by itself.
-const ENOUGH_OF_ALARM: f64 = 150.0;
 /// Binary digits of a difficulty: rounding is off by less than one part in a hundred, and the printed number
 /// is short.
 const DIGITS: u32 = 7;
@@ -123,18 +121,21 @@ impl Vardiff {
         if self.fitted(spec).is_none() {
             self.presume(wanted, false, spec, mono_ms);
         } else {
-            self.refit(spec, mono_ms);
+            self.refit(spec);
         }
     }
 
     /// Keeps to the network's difficulty from now on: a share must never be harder than a block.
-    pub fn limit(&mut self, network: Difficulty, spec: &VardiffSpec, mono_ms: u64) {
+    pub fn limit(&mut self, network: Difficulty, spec: &VardiffSpec) {
         let ceiling = shortened(network.units());
         self.ceiling = Some(ceiling);
-        match self.phase {
-            Phase::Measuring { .. } if self.difficulty <= ceiling => {}
-            Phase::Measuring { .. } => self.move_to(ceiling, mono_ms),
-            Phase::Fitted { .. } => self.refit(spec, mono_ms),
+        match &mut self.phase {
+            Phase::Measuring { shares, .. } if self.difficulty > ceiling => {
+                *shares *= self.difficulty.units() as f64 / ceiling.units() as f64;
+                self.difficulty = ceiling;
+            }
+            Phase::Measuring { .. } => {}
+            Phase::Fitted { .. } => self.refit(spec),
         }
     }
 
@@ -175,28 +176,43 @@ impl Vardiff {
         }
         let expected = elapsed_ms as f64 / measuring_ms(spec);
         let rate = shares / expected;
-        let factor = if shares >= FAR_SHARES && rate > FAR {
-            rate.min(LARGEST_RISE)
+        if shares >= FAR_SHARES && rate > FAR {
+            self.begin(units * rate.min(LARGEST_RISE), spec, mono_ms);
         } else if expected >= FAR_EXPECTED && rate < 1.0 / FAR {
             // As if the share that is waited for came now.
-            ((shares + 1.0) / expected).max(1.0 / LARGEST_FALL)
+            self.begin(units * ((shares + 1.0) / expected).max(1.0 / LARGEST_FALL), spec, mono_ms);
         } else if AIMING.contains(&shares) && rate < SLOW {
-            rate
-        } else {
-            return;
-        };
-        let wanted = self.bounded(units * factor, spec);
-        // Held by a bound it is measured there; but a silence tells nothing of what comes after it.
-        if wanted != self.difficulty || shares < 1.0 && factor < 1.0 {
-            self.move_to(wanted, mono_ms);
+            self.hasten(units * rate, spec, mono_ms);
         }
+    }
+
+    /// Measures anew at another difficulty.
+    fn begin(&mut self, units: f64, spec: &VardiffSpec, mono_ms: u64) {
+        let wanted = self.bounded(units, spec);
+        let Phase::Measuring { from_ms, since_ms, shares } = &mut self.phase else { return };
+        if wanted != self.difficulty {
+            (*since_ms, *shares) = (mono_ms, 0.0);
+            self.difficulty = wanted;
+        } else if *shares < 1.0 {
+            // Held by a bound it goes on there; but a silence tells nothing of what comes after it.
+            (*from_ms, *since_ms, *shares) = (mono_ms, mono_ms, 0.0);
+        }
+    }
+
+    /// Goes on at a lower difficulty: the same shares in as much less time tell the same.
+    fn hasten(&mut self, units: f64, spec: &VardiffSpec, mono_ms: u64) {
+        let wanted = self.bounded(units, spec);
+        let Phase::Measuring { since_ms, .. } = &mut self.phase else { return };
+        let elapsed_ms = mono_ms.saturating_sub(*since_ms) as f64;
+        *since_ms = mono_ms - (elapsed_ms * wanted.units() as f64 / self.difficulty.units() as f64) as u64;
+        self.difficulty = wanted;
     }
 
     fn compare(&mut self, came: f64, spec: &VardiffSpec, mono_ms: u64) {
         let Some((pace, alarm)) = self.watched(came, mono_ms) else { return };
         let pace = pace * alarm.ratio();
-        let is_held = self.bounded(pace * spec.target_share_ms as f64, spec) == self.difficulty;
-        if is_held || alarm.shares >= ENOUGH_OF_ALARM {
+        if self.bounded(pace * spec.target_share_ms as f64, spec) == self.difficulty {
+            // Held by a bound, which a measurement would only leave to come back.
             return self.fit(pace, spec, mono_ms);
         }
         self.phase = Phase::Measuring { from_ms: mono_ms, since_ms: mono_ms, shares: 0.0 };
@@ -213,28 +229,19 @@ impl Vardiff {
 
     fn fit(&mut self, pace: f64, spec: &VardiffSpec, mono_ms: u64) {
         self.phase = Phase::Fitted { pace, is_proven: true, seen_ms: mono_ms, watch: Watch::new() };
-        self.refit(spec, mono_ms);
+        self.refit(spec);
     }
 
     fn presume(&mut self, wanted: Difficulty, is_proven: bool, spec: &VardiffSpec, mono_ms: u64) {
         let pace = wanted.units() as f64 / spec.target_share_ms as f64;
         self.phase = Phase::Fitted { pace, is_proven, seen_ms: mono_ms, watch: Watch::suspicious() };
-        self.refit(spec, mono_ms);
+        self.refit(spec);
     }
 
     /// Applies the bounds to what suits the rig.
-    fn refit(&mut self, spec: &VardiffSpec, mono_ms: u64) {
-        // An alarm is not lost: it is given again with the next share, or second.
-        self.watched(0.0, mono_ms);
+    fn refit(&mut self, spec: &VardiffSpec) {
         if let Phase::Fitted { pace, .. } = self.phase {
             self.difficulty = self.bounded(pace * spec.target_share_ms as f64, spec);
-        }
-    }
-
-    fn move_to(&mut self, difficulty: Difficulty, mono_ms: u64) {
-        self.difficulty = difficulty;
-        if let Phase::Measuring { since_ms, shares, .. } = &mut self.phase {
-            (*since_ms, *shares) = (mono_ms, 0.0);
         }
     }
 

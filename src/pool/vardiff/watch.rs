@@ -5,11 +5,11 @@
 /// evidence that it takes. A rig that stopped or doubled is worth a second look soon; one that is a quarter
 /// off is worth a restart of its work only when that is beyond doubt.
 const ALTERNATIVES: [Alternative; 5] = [
-    Alternative { rate: 0.1, log: -2.302_585, proof: 8.0 },
-    Alternative { rate: 0.5, log: -0.693_147, proof: 8.0 },
+    Alternative { rate: 0.1, log: -2.302_585, proof: 11.5 },
+    Alternative { rate: 0.5, log: -0.693_147, proof: 9.5 },
     Alternative { rate: 0.75, log: -0.287_682, proof: 11.0 },
     Alternative { rate: 1.25, log: 0.223_144, proof: 11.0 },
-    Alternative { rate: 2.0, log: 0.693_147, proof: 8.0 },
+    Alternative { rate: 2.0, log: 0.693_147, proof: 10.5 },
 ];
 
 struct Alternative {
@@ -41,10 +41,11 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// The new rate as a multiple of the assumed one. Half a share stands for none at all: silence says
-    /// "slower", not "infinitely slow".
+    /// The new rate as a multiple of the assumed one. Of a rig that is slower, as if the share that is waited
+    /// for came now: silence says "slower", not "infinitely slow".
     pub fn ratio(self) -> f64 {
-        self.shares.max(0.5) / self.expected.max(0.001)
+        let waited_for = if self.shares < self.expected { 1.0 } else { 0.0 };
+        (self.shares + waited_for) / self.expected.max(0.001)
     }
 }
 

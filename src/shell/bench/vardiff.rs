@@ -25,8 +25,9 @@ const SILENCE_MS: f64 = 600_000.0;
 
 const NOTES: &str = "
 settled: seconds from the first job until the expected time between shares is within 25 % of the target, and stays
-so for ten minutes; in 3 min: how many of the seeds; shares: sent until then, on average. From then on, for four
-hours: how far the rate of shares is off, and how often the difficulty is changed. Worst: of all seeds.
+so for ten minutes; in 3 min: how many of the seeds; shares: sent until then, on average. From then on, to the end of
+four hours: how far the expected rate of shares is off, on average over time, and how often the difficulty is changed.
+Worst: of all seeds. Never: the least difficulty takes such a rig longer than the target.
 ";
 
 /// What to simulate.
@@ -42,14 +43,17 @@ pub struct Options {
 pub fn run(options: &Options, out: &mut impl Write) -> io::Result<()> {
     let spec = spec(options);
     let Options { seeds, target_share_s } = options;
-    write!(
+    writeln!(
         out,
-        "{seeds} seeds, a share in {target_share_s} s wanted, cold start at difficulty {}, bounds {} and {}\n\n{HEAD}",
+        "{seeds} seeds, a share in {target_share_s} s wanted, cold start at difficulty {}, bounds {} and {}\n",
         spec.start, spec.min, spec.max
     )?;
+    for (name, head) in ["", "rig"].iter().zip(HEAD) {
+        writeln!(out, "{name:<22} | {head}")?;
+    }
     for kind in Kind::all() {
         let outcomes: Vec<Outcome> = (0..*seeds).map(|seed| kind.outcome(&spec, seed)).collect();
-        writeln!(out, "{:<26} | {}", kind.to_string(), Summary::of(&outcomes))?;
+        writeln!(out, "{:<22} | {}", kind.to_string(), Summary::of(&outcomes))?;
     }
     let falls: Vec<(f64, f64)> = (0..*seeds).filter_map(|seed| fall(&spec, seed)).collect();
     let (first, last) = (Spread::of(falls.iter().map(|fall| fall.0)), Spread::of(falls.iter().map(|fall| fall.1)));
@@ -135,7 +139,7 @@ impl fmt::Display for Kind {
             Kind::ColdScrypt(hashes) => write!(f, "scrypt {}", hashrate(*hashes)),
             Kind::ColdSha256d(hashes) => write!(f, "sha256d {}", hashrate(*hashes)),
             Kind::Changed(factor) => write!(f, "{factor} times as fast"),
-            Kind::Silent => write!(f, "back after 10 min of silence"),
+            Kind::Silent => write!(f, "silent for 10 minutes"),
             Kind::Returning => write!(f, "connects again"),
         }
     }
@@ -159,10 +163,10 @@ fn fall(spec: &VardiffSpec, seed: u64) -> Option<(f64, f64)> {
     Some((first.0 - HOUR, last.0 - HOUR))
 }
 
-const HEAD: &str = "\
-                           |    settled after, s       | within |        |   rate off, %   | changes an hour
-rig                        | median |  95 % |   worst  |  3 min | shares |   mean |  worst |   mean |  worst
-";
+const HEAD: [&str; 2] = [
+    "   settled after, s       |  in   |        |  rate off, %    | changes an hour",
+    "median |  95 % |    worst | 3 min  | shares |   mean |  worst |   mean |  worst",
+];
 
 /// A row's figures.
 struct Summary {
@@ -196,7 +200,7 @@ impl fmt::Display for Summary {
         let seconds = |ms: f64| if ms.is_finite() { format!("{:.0}", ms / 1_000.0) } else { "never".into() };
         write!(
             f,
-            "{:>6} | {:>5} | {:>8} | {:>4.1} % | {:>6.0} | {:>6.1} | {:>6.1} | {:>6.2} | {:>6.2}",
+            "{:>6} | {:>5} | {:>8} | {:>5.1}% | {:>6.0} | {:>6.1} | {:>6.1} | {:>6.2} | {:>6.2}",
             seconds(self.settled.median),
             seconds(self.settled.high),
             seconds(self.settled.worst),

@@ -91,11 +91,6 @@ impl Trial {
         self.search();
     }
 
-    /// The present moment.
-    pub(super) fn now(&self) -> f64 {
-        self.now
-    }
-
     /// The difficulty that the pool would remember the rig by.
     pub(super) fn fitted(&self) -> Option<Difficulty> {
         self.vardiff.fitted(&self.spec)
