@@ -55,12 +55,12 @@ impl Watch {
         Watch([Sum::default(); ALTERNATIVES.len()])
     }
 
-    /// Of a rate that is only presumed: half of the proof that it is wrong is given in advance, until the
+    /// Of a rate that is only presumed: a third of the proof that it is wrong is given in advance, until the
     /// shares have taken it back (the fast initial response of Lucas and Crosier, 1982).
     pub fn suspicious() -> Watch {
         let mut watch = Watch::new();
         for (sum, alternative) in watch.0.iter_mut().zip(&ALTERNATIVES) {
-            sum.evidence = alternative.proof / 2.0;
+            sum.evidence = alternative.proof / 3.0;
         }
         watch
     }
