@@ -8,6 +8,7 @@ use crate::wire::stratum::{self, Line};
 use super::firmware::CoinbaseClass;
 use super::job::JobId;
 use super::session::Session;
+use super::spec::VardiffSpec;
 use super::workers::Workers;
 use super::{Output, Pool};
 
@@ -17,8 +18,8 @@ impl Pool {
     pub(super) fn announce_difficulty(&mut self, key: Key) {
         let cap = self.network_difficulty();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
-        label_workers(&mut self.workers, session);
+        let difficulty = limited(session, cap, &self.spec.vardiff);
+        label_workers(&mut self.workers, session, &self.spec.vardiff);
         if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
@@ -32,7 +33,7 @@ impl Pool {
             }
             None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
         }
-        label_workers(&mut self.workers, session);
+        label_workers(&mut self.workers, session, &self.spec.vardiff);
         self.send(key, stratum::set_difficulty(&difficulty.to_string()));
         if let Some(work) = work {
             self.send(key, work);
@@ -54,12 +55,12 @@ impl Pool {
         let mut lines: [Option<Line>; CoinbaseClass::COUNT] = Default::default();
         let id = JobId { seq: job.seq, epoch: 0 };
         for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
-            let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+            let difficulty = limited(session, cap, &self.spec.vardiff);
             if session.announced() != Some(difficulty) {
                 let line = stratum::set_difficulty(&difficulty.to_string());
                 self.outputs.push_back(Output::ToMiner { session: key, line });
                 session.note_sent(id, difficulty, oldest);
-                label_workers(&mut self.workers, session);
+                label_workers(&mut self.workers, session, &self.spec.vardiff);
             } else {
                 session.note_sent(id, difficulty, oldest);
             }
@@ -70,12 +71,22 @@ impl Pool {
     }
 }
 
-/// Shows the difficulty that a connection was told last with each of its workers.
-fn label_workers(workers: &mut Workers, session: &Session) {
+/// What a connection is to be told, now that this is the network's difficulty.
+fn limited(session: &mut Session, network: Option<Difficulty>, spec: &VardiffSpec) -> Difficulty {
+    if let Some(network) = network {
+        session.vardiff.limit(network, spec);
+    }
+    session.vardiff.difficulty()
+}
+
+/// Shows the difficulty that a connection was told last with each of its workers, and remembers the one that
+/// suits it.
+fn label_workers(workers: &mut Workers, session: &Session, spec: &VardiffSpec) {
     let Some(difficulty) = session.announced() else { return };
     for authorised in &session.authorised {
         if let Some(worker) = workers.get_mut(authorised.worker) {
             worker.difficulty = difficulty.to_string();
+            worker.suited = session.vardiff.fitted(spec).or(worker.suited);
         }
     }
 }

@@ -194,6 +194,11 @@ impl Pool {
             Ok(()) => {
                 let options = PasswordOptions::parse(password);
                 if let Some(session) = self.sessions.get_mut(key) {
+                    if session.announced().is_none() {
+                        let worker = session.authorised.last().and_then(|last| self.workers.get(last.worker));
+                        let remembered = worker.and_then(|worker| worker.suited);
+                        session.vardiff.start(remembered, &self.spec.vardiff, now.mono_ms);
+                    }
                     if let Some(wanted) = options.difficulty {
                         session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
                     }

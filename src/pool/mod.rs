@@ -355,6 +355,7 @@ impl Pool {
 
     fn tend_sessions(&mut self, now: Now) {
         let idle_ms = self.spec.stratum.idle_timeout_ms;
+        let has_job = self.jobs.current().is_some();
         let mut late = Vec::new();
         let mut changed = Vec::new();
         for (key, session) in self.sessions.iter_mut() {
@@ -364,6 +365,8 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
+            } else if !has_job {
+                session.vardiff.wait(now.mono_ms);
             } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);
             }
