@@ -153,6 +153,14 @@ pub static METHODS: &[Method] = &[
         reconnect_miners,
         "Asks all rigs, or one address's, to connect again; says how many were asked."
     ),
+    method!(
+        "listbanned",
+        "",
+        false,
+        list_banned,
+        "Addresses, or usernames of an address, that are kept out for floods of invalid shares, and how long still."
+    ),
+    method!("unban", "[ip]", true, unban, "Lifts the bans of an IP address, or all; says how many there were."),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
     method!("stop", "", true, stop, "Commits and stops the daemon."),
@@ -373,6 +381,24 @@ fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let pool = &mut site.pools[pool];
     let script = address.map(|address| known_script(pool, chain, &address)).transpose()?;
     Ok(json!({ "rigs": pool.reconnect_miners(script.as_ref()) }))
+}
+
+fn list_banned(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, _) = select(site, &mut params)?;
+    params.finish(0)?;
+    Ok(views::bans(&site.pools[pool], site.now))
+}
+
+fn unban(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, _) = select(site, &mut params)?;
+    let text = params.optional_text(0, "ip")?;
+    params.finish(1)?;
+    let read = |text: String| {
+        let host = text.split('/').next().unwrap_or_default();
+        host.parse().map_err(|_| invalid(&format!("ip: {text} is no IP address")))
+    };
+    let address = text.map(read).transpose()?;
+    Ok(json!({ "lifted": site.pools[pool].unban(address) }))
 }
 
 fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {

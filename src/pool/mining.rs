@@ -12,6 +12,7 @@ use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
 
 use super::firmware::CoinbaseClass;
+use super::guard::Denied;
 use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
 use super::username::Username;
@@ -32,33 +33,42 @@ impl Pool {
     /// A miner has sent something; any part of a line, or many lines.
     pub fn handle_miner_bytes(&mut self, key: Key, bytes: &[u8], now: Now) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.heard_ms = now.mono_ms;
         if !session.has_spoken && !bytes.is_empty() {
             session.has_spoken = true;
             if let Some(foreign) = stratum::foreign_protocol(bytes) {
-                if foreign == Foreign::Http {
-                    let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
-                    self.send(key, http::response(400, "text/plain", body, false, &[]));
-                }
-                return self.close(key, "speaks another protocol");
+                return self.show_the_way(key, foreign);
             }
         }
         session.lines.push(bytes);
         while let Some(session) = self.sessions.get_mut(key) {
             let message = match session.lines.next() {
                 None => return,
-                Some(Ok(line)) => stratum::parse(line),
+                // A head may come in pieces too small to be told by the first.
+                Some(Ok(line)) => match stratum::foreign_protocol(line) {
+                    Some(foreign) => return self.show_the_way(key, foreign),
+                    None => stratum::parse(line),
+                },
                 Some(Err(_)) => {
                     let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
                     self.send(key, reply);
                     return self.close(key, "sent a line that is too long");
                 }
             };
+            self.count_request(key, now);
             match message {
                 Ok(message) => self.handle_message(key, message, now),
                 Err(refused) => self.handle_garbage(key, &refused),
             }
         }
+    }
+
+    /// Says goodbye to who speaks another protocol than this port, in that one if it can be told what is wrong.
+    fn show_the_way(&mut self, key: Key, foreign: Foreign) {
+        if foreign == Foreign::Http {
+            let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
+            self.send(key, http::response(400, "text/plain", body, false, &[]));
+        }
+        self.close(key, "speaks another protocol");
     }
 
     /// A miner's connection is gone.
@@ -213,6 +223,9 @@ impl Pool {
         if session.authorised.len() >= WORKERS_PER_SESSION {
             return Err((ErrorCode::Other, format!("More than {WORKERS_PER_SESSION} workers on one connection")));
         }
+        if let Some(seconds) = self.guard.refused_for(session.peer.ip().into(), username, now) {
+            return Err((ErrorCode::Unauthorized, Denied::Banned { seconds }.to_string()));
+        }
         let chain = &self.spec.chains[0];
         let Username { script, worker } =
             Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
@@ -221,7 +234,8 @@ impl Pool {
         let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
         let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
         let peer = session.peer.to_string();
-        log::info!(
+        log::log!(
+            self.guard.log_level(now),
             "{}: {peer} mines for {} as {worker:?} ({})",
             self.spec.name,
             chain.address_text(&script),

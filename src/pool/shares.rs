@@ -36,7 +36,10 @@ impl Pool {
         });
         match outcome {
             Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
-            Err(reject) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
+            Err(reject) => {
+                self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject);
+                self.note_refusal(key, &reject, &submit.job_id, now);
+            }
         }
     }
 
@@ -81,6 +84,7 @@ impl Pool {
         self.count_credit(row, worker, difficulty, now);
         let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
         self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
+        self.note_credit(key, now);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage = 0;
         if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {

@@ -76,13 +76,15 @@ fn every_method_of_the_help_answers() {
         "setminpayout",
         "showmessage",
         "reconnectminers",
+        "listbanned",
+        "unban",
         "uptime",
         "help",
         "stop",
     ] {
         assert!(methods.contains(&wanted), "help lists {wanted}");
     }
-    let acts = ["paybalances", "cancelpayment", "showmessage", "reconnectminers", "stop"];
+    let acts = ["paybalances", "cancelpayment", "showmessage", "reconnectminers", "unban", "stop"];
     let changes = |method: &str| method.starts_with("set") || acts.contains(&method);
     // There is no block to prove yet.
     for method in methods.into_iter().filter(|method| !changes(method) && *method != "getpayoutproof") {
