@@ -222,7 +222,7 @@ fn get_payout_history(site: &mut Site, mut params: Params) -> Result<Value, RpcE
         None => None,
         Some(text) => {
             let script = script(&pool.chains()[chain].spec, &text)?;
-            Some(pool.miners().find(&script).ok_or_else(|| stranger(&text))?)
+            Some(pool.miners().find_any(&script).ok_or_else(|| stranger(&text))?)
         }
     };
     Ok(history::payouts(pool, chain, miner, page))
@@ -466,7 +466,7 @@ fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
 /// The same of a miner.
 fn known_script(pool: &Pool, chain: usize, text: &str) -> Result<Script, RpcError> {
     let script = script(&pool.chains()[chain].spec, text)?;
-    let is_known = pool.window().find(&script).is_some() || pool.miners().find(&script).is_some();
+    let is_known = pool.window().find(&script).is_some() || pool.miners().find_any(&script).is_some();
     is_known.then_some(script).ok_or_else(|| stranger(text))
 }
 

@@ -3,12 +3,10 @@
 
 mod bucket;
 mod conduct;
-#[cfg(test)]
-mod tests;
 
+use core::net::{IpAddr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 
 use crate::base::time::{MINUTE, Now, SECOND};
 
@@ -238,3 +236,6 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

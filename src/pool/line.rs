@@ -1,7 +1,7 @@
 //! Holding the line: who may connect and who has to go, so that what hostile clients do costs them alone. The
 //! counting and its rules are `guard`'s.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::base::slots::Key;
 use crate::base::time::{MINUTE, Now, SECOND};

@@ -84,7 +84,8 @@ impl Pool {
     fn forget_session(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
         for authorised in session.authorised {
-            self.window.release(authorised.row);
+            authorised.row.into_iter().for_each(|row| self.window.release(row));
+            self.miners.release(&authorised.script);
             self.workers.disconnect(authorised.worker);
         }
     }
@@ -229,10 +230,9 @@ impl Pool {
         let chain = &self.spec.chains[0];
         let Username { script, worker } =
             Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
-        let known = self.window.find(&script).and_then(|row| self.window.row(row)).map(|row| row.miner);
-        let miner = known.or_else(|| self.miners.find_or_next(&script));
+        self.window.make_room(&script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
+        let miner = self.miners.reserve(&script);
         let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
-        let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
         let peer = session.peer.to_string();
         log::log!(
             self.guard.log_level(now),
@@ -243,7 +243,7 @@ impl Pool {
         );
         let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.authorised.push(Authorised { username: username.to_string(), row, worker });
+            session.authorised.push(Authorised { username: username.to_string(), miner, script, row: None, worker });
         }
         Ok(())
     }

@@ -7,11 +7,13 @@ use crate::base::limits::{EXTRANONCE1, STRATUM_LINE};
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
+use crate::coin::script::Script;
 use crate::wire::line::LineBuffer;
 
 use super::firmware::CoinbaseClass;
 use super::guard::{Bucket, Conduct};
 use super::job::JobId;
+use super::record::MinerId;
 use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
@@ -24,8 +26,12 @@ const MOST_SENT: usize = 64;
 pub struct Authorised {
     /// As the rig sends it with every share.
     pub username: String,
-    /// Where its work is credited.
-    pub row: RowId,
+    /// Who is paid.
+    pub miner: MinerId,
+    /// Where.
+    pub script: Script,
+    /// Where its work is credited. It takes a row with its first share that is: a name costs nothing, work does.
+    pub row: Option<RowId>,
     /// Its entry among the workers.
     pub worker: Key,
 }
@@ -203,6 +209,11 @@ impl Session {
     /// Who sends shares under `username`.
     pub fn authorised(&self, username: &str) -> Option<&Authorised> {
         self.authorised.iter().find(|authorised| authorised.username == username)
+    }
+
+    /// As [`Session::authorised`], to change it.
+    pub fn authorised_mut(&mut self, username: &str) -> Option<&mut Authorised> {
+        self.authorised.iter_mut().find(|authorised| authorised.username == username)
     }
 }
 

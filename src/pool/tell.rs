@@ -23,13 +23,12 @@ impl Pool {
 
     fn tell(&mut self, line: Vec<u8>, script: Option<&Script>) -> usize {
         let line: Rc<[u8]> = line.into();
-        let row = script.map(|script| self.window.find(script));
         let keys: Vec<Key> = self
             .sessions
             .iter()
             .filter(|(_, session)| session.is_mining())
             .filter(|(_, session)| {
-                row.is_none_or(|row| session.authorised.iter().any(|authorised| Some(authorised.row) == row))
+                script.is_none_or(|script| session.authorised.iter().any(|authorised| authorised.script == *script))
             })
             .map(|(key, _)| key)
             .collect();

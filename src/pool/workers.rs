@@ -7,7 +7,7 @@ use crate::base::slots::{Key, Slots};
 
 use super::record::MinerId;
 
-/// Workers that are remembered at most. Above it, those that are offline leave first.
+/// Workers from which on those that are offline leave. The others are bounded by their connections.
 const CAPACITY: usize = 8_192;
 
 /// An exponentially decaying average of work done, for hashrates.
@@ -115,6 +115,8 @@ impl Worker {
 pub struct Workers {
     slots: Slots<Worker>,
     by_name: BTreeMap<(MinerId, String), Key>,
+    /// Workers that were there after the last ones left.
+    kept: usize,
 }
 
 impl Workers {
@@ -174,7 +176,8 @@ impl Workers {
     }
 
     fn make_room(&mut self) {
-        if self.slots.len() < CAPACITY {
+        // Where nearly all are online, not each newcomer has them all looked through.
+        if self.slots.len() < CAPACITY.max(2 * self.kept) {
             return;
         }
         let offline: Vec<Key> =
@@ -184,6 +187,7 @@ impl Workers {
         }
         let slots = &self.slots;
         self.by_name.retain(|_, key| slots.get(*key).is_some());
+        self.kept = self.slots.len();
     }
 }
 

@@ -258,6 +258,13 @@ impl Scene {
         key
     }
 
+    /// Connects from another place.
+    pub fn connect_from(&mut self, host: &str) -> Key {
+        let key = self.pool.handle_miner_connected(format!("{host}:5000").parse().unwrap(), 0, self.now);
+        self.rigs.insert(key, Rig::default());
+        key
+    }
+
     /// A rig at work for that address.
     pub fn rig(&mut self, number: u8) -> Key {
         let key = self.connect();

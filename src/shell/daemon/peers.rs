@@ -16,6 +16,9 @@ use crate::shell::rpc_port;
 
 use super::{Daemon, FIRST_PEER, LINGER_MS};
 
+/// Bytes that a peer which was said goodbye may still send: what buffers on the way hold.
+const IGNORED: usize = 128 * 1024;
+
 impl Daemon {
     pub(super) fn accept(&mut self, index: usize, now: Now) {
         for _ in 0..ACCEPTS_PER_TURN {
@@ -115,8 +118,13 @@ impl Daemon {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let bytes = &self.buffer[..count];
         match &mut peer.kind {
-            // What comes after the goodbye is read away and not looked at.
-            _ if peer.closing_at.is_some() => {}
+            // What comes after the goodbye is read away and not looked at, as long as it may have been under way before.
+            _ if peer.closing_at.is_some() => {
+                peer.ignored += count;
+                if peer.ignored > IGNORED {
+                    self.close(key, "goes on after the goodbye", now);
+                }
+            }
             PeerKind::Miner { pool, session } => self.pools[*pool].handle_miner_bytes(*session, bytes, now),
             PeerKind::Link { pool, node, link, .. } => self.pools[*pool].handle_link_bytes(*node, *link, bytes, now),
             PeerKind::Rpc(conversation) => {
