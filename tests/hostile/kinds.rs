@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::hostile::Client;
 use crate::place::address_of;
 
-/// By name.
-pub const KINDS: [(&str, fn(&Client)); 10] = [
+/// A name, and what one connection is used for.
+pub type Kind = (&'static str, fn(&Client));
+
+pub const KINDS: [Kind; 10] = [
     ("garbage", garbage),
     ("endless", endless),
     ("loris", loris),
