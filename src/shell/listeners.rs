@@ -130,3 +130,34 @@ fn keep_alive(socket: &TcpListener, port: Port) -> Result<(), rustix::io::Errno>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::Poll;
+
+    #[test]
+    fn connections_are_watched_for_life_and_come_so_many_at_a_time() {
+        let poll = Poll::new().unwrap();
+        let mut listeners = Listeners::default();
+        let stratum = Port::Stratum { pool: 0, port: 0 };
+        listeners.open("127.0.0.1:0".parse().unwrap(), stratum, poll.registry()).unwrap();
+        let address = listeners.address(|_| true).unwrap();
+        let _rigs = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+        let now = |mono_ms| Now { mono_ms, wall_ms: 0 };
+
+        assert!(listeners.due(now(5)).is_empty());
+        listeners.wake(0, now(5));
+        assert_eq!((listeners.next_at().min(), listeners.due(now(5))), (Some(5), vec![0]));
+        let (socket, ..) = listeners.accept(0, now(5)).unwrap();
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), SILENCE);
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), PROBE);
+        assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), PROBES);
+        assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), UNACKNOWLEDGED_MS);
+        // Linux doubles what is asked for, for its own use.
+        assert_eq!(sockopt::socket_recv_buffer_size(&socket).unwrap(), 2 * RECEIVE_BUFFER);
+        assert!(listeners.accept(0, now(5)).is_some());
+        assert!(listeners.accept(0, now(5)).is_none());
+    }
+}

@@ -12,11 +12,17 @@ mod place;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use honest::{Crowd, Latencies};
 use hostile::{Horde, Tally};
 use place::Place;
+use serde_json::{Value, json};
+
+/// Without the hostile ones, one minute is like another.
+const LONGEST_QUIET: Duration = Duration::from_secs(60);
 
 /// How large a run is.
 struct Size {
@@ -41,10 +47,10 @@ impl Size {
 #[test]
 fn hostile_clients_cost_nobody_but_themselves() {
     let size = Size::of_this_run();
-    let place = Place::prepare();
+    let place = Place::prepare("horde", 4_000);
     let crowd = Crowd::start(place.stratum, size.honest, size.interval);
     let begun = place.processor_ticks();
-    let quiet = crowd.watch(size.phase);
+    let quiet = crowd.watch(size.phase.min(LONGEST_QUIET));
     let (before_kb, alone) = (place.resident_kb(), place.processor_ticks());
 
     let horde = Horde::start(place.stratum, size.hostile);
@@ -60,12 +66,9 @@ fn hostile_clients_cost_nobody_but_themselves() {
     for (kind, tally) in &tallies {
         println!("{kind:<12} {tally}");
     }
-    let percent = |ticks: u64| ticks as f64 / size.phase.as_secs_f64();
-    println!(
-        "pool's processor time {:.1} % alone, {:.1} % with hostile clients",
-        percent(alone - begun),
-        percent(end - alone)
-    );
+    let percent = |ticks: u64, time: Duration| ticks as f64 / time.as_secs_f64();
+    let (alone, beside) = (percent(alone - begun, size.phase.min(LONGEST_QUIET)), percent(end - alone, size.phase));
+    println!("pool's processor time {alone:.1} % alone, {beside:.1} % with hostile clients");
     println!("pool's memory {before_kb} kB, then {after_kb} kB; bans: {bans}");
 
     assert_eq!((done.refused, done.closed), (0, 0), "honest rigs lost shares or connections: {:?}", done.complaints);
@@ -76,6 +79,36 @@ fn hostile_clients_cost_nobody_but_themselves() {
     if size.phase >= Duration::from_secs(420) {
         let banned = bans["result"].as_array().map_or(0, Vec::len);
         assert!(banned >= size.hostile, "floods of many minutes are banned: {bans}");
+    }
+}
+
+#[test]
+fn a_lack_of_descriptors_costs_newcomers_and_neither_rigs_nor_the_status_port() {
+    // For the pool's own files, its node and the status port some 130 of them are kept.
+    let place = Place::prepare("poor", 200);
+    assert!(place.log().contains("rigs beyond the first"), "{}", place.log());
+    let crowd = Crowd::start(place.stratum, 20, Duration::from_millis(500));
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(place.stratum).unwrap()).collect();
+    crowd.watch(Duration::from_secs(3));
+    let info = place.rpc("getinfo");
+    let pool = &info["result"]["pools"][0];
+    assert!(
+        pool["connections"].as_u64().unwrap() < 100 && pool["turned_away"]["full"].as_u64().unwrap() > 100,
+        "{pool}"
+    );
+    assert_eq!(pool["chains"][0]["nodes"][0]["in_use"], true, "{pool}");
+    let mut told = String::new();
+    idle.last().unwrap().read_to_string(&mut told).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["error"], json!([20, "Pool is full: too many connections", null]));
+    drop(idle);
+
+    let late = Crowd::start(place.stratum, 20, Duration::from_millis(500));
+    late.watch(Duration::from_secs(2));
+    for crowd in [crowd, late] {
+        let done = crowd.stop();
+        assert!(done.accepted > 0);
+        assert_eq!((done.submitted, done.closed), (done.accepted, 0), "{:?}", done.complaints);
     }
 }
 

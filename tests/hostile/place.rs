@@ -25,9 +25,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// A pool that has work for rigs.
-    pub fn prepare() -> Place {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{}", std::process::id()));
+    /// A pool that has work for rigs, which may open so many files; `name` is its folder's.
+    pub fn prepare(name: &str, files: usize) -> Place {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         // Nobody finds a block: what is watched is shares.
         let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1 };
@@ -51,8 +51,10 @@ impl Place {
         let path = folder.join("edgepool.json");
         fs::write(&path, config.to_string()).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_edgepool"));
-        command.args(["run", "--config"]).arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" run --config \"$1\"")]);
+        command.arg(env!("CARGO_BIN_EXE_edgepool")).arg(&path);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let pool = command.spawn().unwrap();
         let place = Place { stratum, rpc, pool, folder, _node: node };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -77,6 +79,11 @@ impl Place {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// What the pool has told so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
     /// Processor time that the pool has used, in hundredths of a second.

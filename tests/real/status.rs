@@ -223,6 +223,7 @@ fn clients_that_misbehave_are_sent_away_and_others_are_served() {
     }
     let begun = Instant::now();
     wait_for("the port is free again", 60, || pool.rpc("uptime", json!([])).ok());
-    assert!(begun.elapsed() < Duration::from_secs(40));
+    // Whoever has asked nothing for a second makes room for who asks.
+    assert!(begun.elapsed() < Duration::from_secs(10));
     drop(slow);
 }
