@@ -1,11 +1,9 @@
 //! What miners are told of their own accord: the difficulty, and jobs. Each set_difficulty is followed by a
 //! job with a new name, so that every rig applies the one with the other.
 
-use std::rc::Rc;
-
 use crate::base::slots::Key;
 use crate::coin::difficulty::{Difficulty, Target};
-use crate::wire::stratum;
+use crate::wire::stratum::{self, Line};
 
 use super::firmware::CoinbaseClass;
 use super::job::JobId;
@@ -25,18 +23,21 @@ impl Pool {
         if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
-        let mut bytes = stratum::set_difficulty(&difficulty.to_string());
+        let mut work = None;
         let is_first = session.announced().is_none();
         match self.jobs.current() {
             Some(job) => {
                 let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
-                bytes.extend(job.notify(session.class, id.epoch, is_first));
+                work = Some(job.notify(session.class, id.epoch, is_first));
                 session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
             }
             None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
         }
         label_workers(&mut self.workers, session, &self.spec.vardiff);
-        self.send(key, bytes);
+        self.send(key, stratum::set_difficulty(&difficulty.to_string()));
+        if let Some(work) = work {
+            self.send(key, work);
+        }
     }
 
     /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
@@ -51,21 +52,21 @@ impl Pool {
         let Some(job) = self.jobs.current() else { return };
         let oldest = self.jobs.oldest().unwrap_or(job.seq);
         // Classes that share a coinbase share the line.
-        let mut lines: [Option<Rc<[u8]>>; CoinbaseClass::COUNT] = Default::default();
+        let mut lines: [Option<Line>; CoinbaseClass::COUNT] = Default::default();
         let id = JobId { seq: job.seq, epoch: 0 };
         for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
             let difficulty = limited(session, cap, &self.spec.vardiff);
             if session.announced() != Some(difficulty) {
-                let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
-                self.outputs.push_back(Output::ToMiner { session: key, bytes });
+                let line = stratum::set_difficulty(&difficulty.to_string());
+                self.outputs.push_back(Output::ToMiner { session: key, line });
                 session.note_sent(id, difficulty, oldest);
                 label_workers(&mut self.workers, session, &self.spec.vardiff);
             } else {
                 session.note_sent(id, difficulty, oldest);
             }
-            let line = lines[job.coinbases.index(session.class)]
-                .get_or_insert_with(|| job.notify(session.class, 0, clean).into());
-            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(line) });
+            let line =
+                lines[job.coinbases.index(session.class)].get_or_insert_with(|| job.notify(session.class, 0, clean));
+            self.outputs.push_back(Output::ToMiner { session: key, line: line.clone() });
         }
     }
 }
