@@ -361,7 +361,8 @@ impl Pool {
 
     fn tend_sessions(&mut self, now: Now) {
         let idle_ms = self.spec.stratum.idle_timeout_ms;
-        let has_job = self.jobs.current().is_some();
+        // Without a job or room in the ledger no share is credited, and silence tells nothing of a rig.
+        let takes_shares = self.jobs.current().is_some() && self.ledger_full.is_none();
         let mut late = Vec::new();
         let mut changed = Vec::new();
         for (key, session) in self.sessions.iter_mut() {
@@ -371,7 +372,7 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
-            } else if !has_job {
+            } else if !takes_shares {
                 session.vardiff.wait(now.mono_ms);
             } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);

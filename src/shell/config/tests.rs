@@ -183,7 +183,7 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
     case(
         "/pools/0/vardiff",
         json!({"min": 128}),
-        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 1000000000"],
+        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 100000000000"],
     );
     case("/pools/0/vardiff", json!({"min": 3, "max": 2}), &["pools[0].vardiff.min: is 3, above max, 2; swap them"]);
     case(
