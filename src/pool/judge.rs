@@ -8,6 +8,7 @@ use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::merkle;
 use crate::coin::params::Algorithm;
+use crate::coin::pow;
 use crate::wire::stratum::ErrorCode;
 
 use super::firmware::CoinbaseClass;
@@ -111,10 +112,12 @@ impl Reject {
     }
 }
 
-/// Judges `submission` against the job that it names. `elapsed_s`: seconds since the job was made.
+/// Judges `submission` against the job that it names. `hasher` lends its memory, `elapsed_s` are the seconds since the
+/// job was made.
 pub fn judge(
     job: &Job,
     submission: &Submission,
+    hasher: &mut pow::Hasher,
     algorithm: Algorithm,
     extranonce2_len: usize,
     elapsed_s: u32,
@@ -135,7 +138,7 @@ pub fn judge(
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
     let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
-    let pow = algorithm.pow_hash(&header);
+    let pow = hasher.hash(algorithm, &header);
 
     let newest = template.curtime.max(job.ntime).saturating_add(elapsed_s).saturating_add(NTIME_AHEAD);
     let credit = if job.stale {

@@ -43,6 +43,7 @@ use std::rc::Rc;
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
+use crate::coin::pow::Hasher;
 
 use chain::Chain;
 use clock::PoolClock;
@@ -114,6 +115,7 @@ pub struct Pool {
     chains: Vec<Chain>,
     jobs: Jobs,
     next_job: u64,
+    hasher: Hasher,
     /// Why the newest template could not be made into a job.
     job_fault: Option<String>,
     /// Why the ledger takes no shares although it can be written.

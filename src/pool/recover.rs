@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use crate::base::rng::Rng;
 use crate::base::slots::Slots;
 use crate::base::time::{Now, SECOND};
+use crate::coin::pow::Hasher;
 
 use super::Pool;
 use super::chain::Chain;
@@ -89,6 +90,7 @@ impl Pool {
             chains,
             jobs: Jobs::default(),
             next_job: 0x10_0000 + rng.below(0xf0_0000),
+            hasher: Hasher::new(),
             job_fault: None,
             ledger_full: None,
             payments_held: None,

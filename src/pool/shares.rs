@@ -40,8 +40,8 @@ impl Pool {
         }
     }
 
-    /// Judges without changing anything; the error is for what no header can be built of.
-    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
+    /// Judges without changing anything but the hasher's memory; the error is for what no header can be built of.
+    fn judge_submit(&mut self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
         let session = self.sessions.get(key).filter(|session| session.subscribed).ok_or(Reject::NotSubscribed)?;
         if session.authorised.is_empty() {
             return Err(Reject::Unauthorised);
@@ -63,7 +63,8 @@ impl Pool {
         };
         let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;
-        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        let verdict =
+            judge(job, &submission, &mut self.hasher, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
         Ok(Judged { verdict, job: id, difficulty })
     }
 

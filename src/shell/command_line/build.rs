@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::table::*;
 use super::{Command, Usage, Values};
 use crate::pool::spec::NodeSpec;
+use crate::shell::bench::hot;
 use crate::shell::bench::ledger::Options;
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
@@ -64,6 +65,10 @@ impl Entry {
                 commits: number(values, &COMMITS, 1..=1_000_000, 3_000)?,
                 miners: number(values, &MINERS, 1..=10_000, 1_000)?,
                 blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
+            }),
+            "bench hot" => Command::BenchHot(hot::Options {
+                data_dir: path(&BENCH_DIR),
+                rounds: number(values, &ROUNDS, 1..=10_000, 100)?,
             }),
             other => unreachable!("{other} is in the table of commands but not built"),
         })
