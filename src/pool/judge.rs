@@ -1,14 +1,15 @@
 //! Judges one submission: does it solve a block, and is it worth credit? Two separate answers, for a
 //! block is tried even when its share is refused. Pure: changes nothing, sends nothing.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::base::limits::{EXTRANONCE1, JOB_STAMP};
 use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::merkle;
 use crate::coin::params::Algorithm;
-use crate::coin::pow;
+use crate::coin::pow::Hasher;
 use crate::wire::stratum::ErrorCode;
 
 use super::firmware::CoinbaseClass;
@@ -95,30 +96,38 @@ impl Reject {
     }
 
     /// The reason as rigs show it: about 28 characters are visible on a cgminer screen.
-    pub fn reason(&self) -> String {
+    pub fn reason(&self) -> Cow<'_, str> {
         match self {
-            Reject::Stale => "Stale: new block".into(),
-            Reject::JobNotFound => "Job not found".into(),
-            Reject::Duplicate => "Duplicate share".into(),
-            Reject::LowDifficulty => "Low difficulty share".into(),
-            Reject::NtimeTooOld => "ntime too old".into(),
-            Reject::NtimeTooNew => "ntime too new".into(),
-            Reject::VersionBits => "Version bits not allowed".into(),
-            Reject::Extranonce2Length(expected) => format!("extranonce2 is not {expected} bytes"),
-            Reject::Unauthorised => "Unauthorized worker".into(),
-            Reject::NotSubscribed => "Not subscribed".into(),
-            Reject::Ledger(reason) => reason.clone(),
+            Reject::Extranonce2Length(expected) => format!("extranonce2 is not {expected} bytes").into(),
+            Reject::Ledger(reason) => reason.into(),
+            other => other.label().into(),
+        }
+    }
+
+    /// What it is counted under: the reason without its particulars.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Reject::Stale => "Stale: new block",
+            Reject::JobNotFound => "Job not found",
+            Reject::Duplicate => "Duplicate share",
+            Reject::LowDifficulty => "Low difficulty share",
+            Reject::NtimeTooOld => "ntime too old",
+            Reject::NtimeTooNew => "ntime too new",
+            Reject::VersionBits => "Version bits not allowed",
+            Reject::Extranonce2Length(_) => "extranonce2 of another length",
+            Reject::Unauthorised => "Unauthorized worker",
+            Reject::NotSubscribed => "Not subscribed",
+            Reject::Ledger(_) => "Ledger",
         }
     }
 }
 
-/// Judges `submission` against the job that it names. `hasher` lends its memory, `elapsed_s` are the seconds since the
-/// job was made.
+/// Judges `submission` against the job that it names. `elapsed_s`: seconds since the job was made.
 pub fn judge(
     job: &Job,
     submission: &Submission,
-    hasher: &mut pow::Hasher,
     algorithm: Algorithm,
+    hasher: &mut Hasher,
     extranonce2_len: usize,
     elapsed_s: u32,
 ) -> Verdict {

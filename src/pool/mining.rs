@@ -9,9 +9,10 @@ use crate::base::time::Now;
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::coin::uint::U256;
 use crate::wire::http;
-use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
+use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Id, Line, Message, Refused, Request};
 
 use super::firmware::CoinbaseClass;
+use super::guard::Denied;
 use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
 use super::username::Username;
@@ -32,33 +33,45 @@ impl Pool {
     /// A miner has sent something; any part of a line, or many lines.
     pub fn handle_miner_bytes(&mut self, key: Key, bytes: &[u8], now: Now) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.heard_ms = now.mono_ms;
         if !session.has_spoken && !bytes.is_empty() {
             session.has_spoken = true;
             if let Some(foreign) = stratum::foreign_protocol(bytes) {
-                if foreign == Foreign::Http {
-                    let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
-                    self.send(key, http::response(400, "text/plain", body, false, &[]));
-                }
-                return self.close(key, "speaks another protocol");
+                return self.show_the_way(key, foreign);
             }
         }
-        session.lines.push(bytes);
-        while let Some(session) = self.sessions.get_mut(key) {
-            let message = match session.lines.next() {
-                None => return,
-                Some(Ok(line)) => stratum::parse(line),
-                Some(Err(_)) => {
-                    let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
-                    self.send(key, reply);
-                    return self.close(key, "sent a line that is too long");
-                }
+        // Lines are borrowed from the buffer while the pool is changed by them.
+        let mut buffer = session.lines.take();
+        let mut lines = buffer.feed(bytes);
+        while let Some(line) = lines.next() {
+            let Ok(line) = line else {
+                self.send(key, stratum::reply_error(&Id::NULL, ErrorCode::Other, "Line too long"));
+                return self.close(key, "sent a line that is too long");
             };
-            match message {
+            // A head may come in pieces too small to be told by the first.
+            if let Some(foreign) = stratum::foreign_protocol(line) {
+                return self.show_the_way(key, foreign);
+            }
+            self.count_request(key, now);
+            match stratum::parse(line) {
                 Ok(message) => self.handle_message(key, message, now),
                 Err(refused) => self.handle_garbage(key, &refused),
             }
+            if self.sessions.get(key).is_none() {
+                return;
+            }
         }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.lines = buffer;
+        }
+    }
+
+    /// Says goodbye to who speaks another protocol than this port, in that one if it can be told what is wrong.
+    fn show_the_way(&mut self, key: Key, foreign: Foreign) {
+        if foreign == Foreign::Http {
+            let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
+            self.send(key, http::response(400, "text/plain", body, false, &[]).into());
+        }
+        self.close(key, "speaks another protocol");
     }
 
     /// A miner's connection is gone.
@@ -74,7 +87,8 @@ impl Pool {
     fn forget_session(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
         for authorised in session.authorised {
-            self.window.release(authorised.row);
+            authorised.row.into_iter().for_each(|row| self.window.release(row));
+            self.miners.release(&authorised.script);
             self.workers.disconnect(authorised.worker);
         }
     }
@@ -88,16 +102,22 @@ impl Pool {
         }
     }
 
-    fn handle_message(&mut self, key: Key, message: Message, now: Now) {
+    fn handle_message(&mut self, key: Key, message: Message<'_>, now: Now) {
         let Message { id, request } = message;
         let is_notice = id.is_null() && request.may_be_a_notice();
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
-            Request::Subscribe { agent, .. } => self.subscribe(key, &id, agent.unwrap_or_default()),
+            Request::Subscribe { agent, .. } => {
+                let Some(reply) = self.subscribe(key, &id, agent.unwrap_or_default()) else { return };
+                reply
+            }
             Request::Authorize { username, password } => {
                 return self.authorize(key, &id, &username, &password, now);
             }
-            Request::Configure(wanted) => self.configure(key, &id, &wanted, now),
+            Request::Configure(wanted) => {
+                let Some(reply) = self.configure(key, &id, &wanted, now) else { return };
+                reply
+            }
             Request::SuggestDifficulty(wanted) => {
                 self.suggest(key, Difficulty::from_f64(wanted), now);
                 stratum::reply_true(&id)
@@ -115,8 +135,8 @@ impl Pool {
                 stratum::reply_true(&id)
             }
             Request::MultiVersion | Request::Capabilities => stratum::reply_true(&id),
-            Request::Ping => stratum::reply_result(&id, &serde_json::Value::from("pong")),
-            Request::GetVersion => stratum::reply_result(&id, &serde_json::Value::from(VERSION)),
+            Request::Ping => stratum::reply_result(&id, &"pong"),
+            Request::GetVersion => stratum::reply_result(&id, &VERSION),
             Request::Reply => return,
             // Whole blocks for every rig that asks would be megabytes each. bfgminer takes this for "not told", and
             // an empty list for a false one.
@@ -144,19 +164,20 @@ impl Pool {
         }
     }
 
-    fn subscribe(&mut self, key: Key, id: &serde_json::Value, agent: String) -> Vec<u8> {
-        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+    fn subscribe(&mut self, key: Key, id: &Id, agent: String) -> Option<Line> {
+        let session = self.sessions.get_mut(key)?;
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
         session.subscribed = true;
         let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
         session.choose_class(of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent)));
         let session_id = format!("{:016x}", key.to_u64());
-        stratum::subscribe_reply(id, &session_id, &session.extranonce1, self.spec.stratum.extranonce2_len)
+        let extranonce2_len = self.spec.stratum.extranonce2_len;
+        Some(stratum::subscribe_reply(id, &session_id, &session.extranonce1, extranonce2_len))
     }
 
-    fn configure(&mut self, key: Key, id: &serde_json::Value, wanted: &Configure, now: Now) -> Vec<u8> {
+    fn configure(&mut self, key: Key, id: &Id, wanted: &Configure, now: Now) -> Option<Line> {
         let allowed = self.spec.chains[0].coin.version_rolling_mask;
-        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        let session = self.sessions.get_mut(key)?;
         // Above the pool's largest difficulty it would not be kept.
         let minimum = wanted.minimum_difficulty.and_then(Difficulty::from_f64);
         let minimum = minimum.filter(|minimum| *minimum <= self.spec.vardiff.max);
@@ -170,7 +191,7 @@ impl Pool {
         }
         session.takes_extranonce |= wanted.subscribe_extranonce;
         let granted = Granted { version_mask, minimum_difficulty: minimum.is_some(), subscribe_extranonce: true };
-        stratum::configure_reply(id, wanted, &granted)
+        Some(stratum::configure_reply(id, wanted, &granted))
     }
 
     fn suggest(&mut self, key: Key, wanted: Option<Difficulty>, now: Now) {
@@ -179,11 +200,16 @@ impl Pool {
         }
     }
 
-    fn authorize(&mut self, key: Key, id: &serde_json::Value, username: &str, password: &str, now: Now) {
+    fn authorize(&mut self, key: Key, id: &Id, username: &str, password: &str, now: Now) {
         let reply = match self.admit(key, username, now) {
             Ok(()) => {
                 let options = PasswordOptions::parse(password);
                 if let Some(session) = self.sessions.get_mut(key) {
+                    if session.announced().is_none() {
+                        let worker = session.authorised.last().and_then(|last| self.workers.get(last.worker));
+                        let remembered = worker.and_then(|worker| worker.suited);
+                        session.vardiff.start(remembered, &self.spec.vardiff, now.mono_ms);
+                    }
                     if let Some(wanted) = options.difficulty {
                         session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
                     }
@@ -213,15 +239,18 @@ impl Pool {
         if session.authorised.len() >= WORKERS_PER_SESSION {
             return Err((ErrorCode::Other, format!("More than {WORKERS_PER_SESSION} workers on one connection")));
         }
+        if let Some(seconds) = self.guard.refused_for(session.peer.ip().into(), username, now) {
+            return Err((ErrorCode::Unauthorized, Denied::Banned { seconds }.to_string()));
+        }
         let chain = &self.spec.chains[0];
         let Username { script, worker } =
             Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
-        let known = self.window.find(&script).and_then(|row| self.window.row(row)).map(|row| row.miner);
-        let miner = known.or_else(|| self.miners.find_or_next(&script));
+        self.window.make_room(&script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
+        let miner = self.miners.reserve(&script);
         let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
-        let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
         let peer = session.peer.to_string();
-        log::info!(
+        log::log!(
+            self.guard.log_level(now),
             "{}: {peer} mines for {} as {worker:?} ({})",
             self.spec.name,
             chain.address_text(&script),
@@ -229,7 +258,7 @@ impl Pool {
         );
         let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.authorised.push(Authorised { username: username.to_string(), row, worker });
+            session.authorised.push(Authorised { username: username.to_string(), miner, script, row: None, worker });
         }
         Ok(())
     }

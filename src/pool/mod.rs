@@ -13,9 +13,11 @@ pub mod coinbases;
 pub mod commit;
 mod extranonce;
 pub mod firmware;
+pub mod guard;
 pub mod job;
 pub mod judge;
 pub mod ledger;
+mod line;
 pub mod miners;
 mod mining;
 pub mod node_state;
@@ -38,17 +40,18 @@ mod work;
 pub mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
 use crate::coin::pow::Hasher;
+use crate::wire::stratum::Line;
 
 use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
 use firmware::CoinbaseClass;
+use guard::Guard;
 use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
@@ -61,6 +64,7 @@ use upstream::{LinkAction, LinkKind};
 use window::Window;
 use workers::{Counts, Rates, Workers};
 
+pub use line::farewell;
 pub use recover::RecoverError;
 
 /// Names a node of a pool.
@@ -85,7 +89,7 @@ pub enum Output {
         /// Which connection.
         session: Key,
         /// What.
-        bytes: Rc<[u8]>,
+        line: Line,
     },
     /// Close a miner's connection once what was sent has left.
     CloseMiner {
@@ -108,6 +112,7 @@ pub struct Pool {
     spec: PoolSpec,
     clock: PoolClock,
     sessions: Slots<Session>,
+    guard: Guard,
     next_extranonce1: u32,
     workers: Workers,
     miners: Miners,
@@ -115,7 +120,6 @@ pub struct Pool {
     chains: Vec<Chain>,
     jobs: Jobs,
     next_job: u64,
-    hasher: Hasher,
     /// Why the newest template could not be made into a job.
     job_fault: Option<String>,
     /// Why the ledger takes no shares although it can be written.
@@ -129,7 +133,8 @@ pub struct Pool {
     outputs: VecDeque<Output>,
     rates: Rates,
     counts: Counts,
-    rejects: BTreeMap<String, u64>,
+    rejects: BTreeMap<&'static str, u64>,
+    hasher: Hasher,
     total_work: u128,
     total_shares: u64,
     next_tick_ms: u64,
@@ -190,6 +195,7 @@ impl Pool {
             self.window.advance(self.clock.pool_ms(now));
             self.refresh_job(now);
             self.tend_sessions(now);
+            self.guard.sweep(now);
             self.schedule_payments(now);
             self.run_audit();
         }
@@ -282,7 +288,7 @@ impl Pool {
     }
 
     /// Refused submissions since start, by reason.
-    pub fn rejects(&self) -> &BTreeMap<String, u64> {
+    pub fn rejects(&self) -> &BTreeMap<&'static str, u64> {
         &self.rejects
     }
 
@@ -355,6 +361,8 @@ impl Pool {
 
     fn tend_sessions(&mut self, now: Now) {
         let idle_ms = self.spec.stratum.idle_timeout_ms;
+        // Without a job or room in the ledger no share is credited, and silence tells nothing of a rig.
+        let takes_shares = self.jobs.current().is_some() && self.ledger_full.is_none();
         let mut late = Vec::new();
         let mut changed = Vec::new();
         for (key, session) in self.sessions.iter_mut() {
@@ -364,6 +372,8 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
+            } else if !takes_shares {
+                session.vardiff.wait(now.mono_ms);
             } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);
             }

@@ -14,6 +14,7 @@ use super::Pool;
 use super::chain::Chain;
 use super::clock::PoolClock;
 use super::commit::Commits;
+use super::guard::Guard;
 use super::job::Jobs;
 use super::ledger::LedgerError;
 use super::miners::Miners;
@@ -82,6 +83,7 @@ impl Pool {
         let mut pool = Pool {
             clock,
             sessions: Slots::default(),
+            guard: Guard::default(),
             // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
             next_extranonce1: rng.next_u64() as u32,
             workers: Workers::default(),
@@ -90,7 +92,6 @@ impl Pool {
             chains,
             jobs: Jobs::default(),
             next_job: 0x10_0000 + rng.below(0xf0_0000),
-            hasher: Hasher::new(),
             job_fault: None,
             ledger_full: None,
             payments_held: None,
@@ -101,6 +102,7 @@ impl Pool {
             rates: Rates::new(now.mono_ms),
             counts: Counts::default(),
             rejects: BTreeMap::new(),
+            hasher: Hasher::new(),
             total_work: mark.total_work,
             total_shares: mark.total_shares,
             next_tick_ms: now.mono_ms + SECOND,

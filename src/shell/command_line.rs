@@ -63,6 +63,8 @@ pub enum Command {
     BenchLedger(bench::ledger::Options),
     /// Measure each step of a share's way and of a job's.
     BenchHot(bench::hot::Options),
+    /// Simulate rigs of every size.
+    BenchVardiff(bench::vardiff::Options),
     /// Print this text, which is what was asked for.
     Print(String),
 }

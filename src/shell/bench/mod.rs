@@ -5,4 +5,5 @@ pub mod hot;
 pub mod ledger;
 mod load;
 mod system;
+pub mod vardiff;
 mod year;

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::table::*;
 use super::{Command, Usage, Values};
+use crate::base::limits;
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::hot;
-use crate::shell::bench::ledger::Options;
+use crate::shell::bench::{hot, ledger::Options, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -69,6 +69,10 @@ impl Entry {
             "bench hot" => Command::BenchHot(hot::Options {
                 data_dir: path(&BENCH_DIR),
                 rounds: number(values, &ROUNDS, 1..=10_000, 100)?,
+            }),
+            "bench vardiff" => Command::BenchVardiff(vardiff::Options {
+                seeds: number(values, &SEEDS, 1..=100_000, 200)?,
+                target_share_s: number(values, &TARGET_SHARE, limits::TARGET_SHARE_S, 15)?,
             }),
             other => unreachable!("{other} is in the table of commands but not built"),
         })

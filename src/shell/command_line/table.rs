@@ -57,6 +57,9 @@ pub(super) const BLOCKS: Flag =
     Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
 pub(super) const ROUNDS: Flag =
     Flag { name: "rounds", value: "N", about: "how often each step has its turn (default 100)" };
+pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };
+pub(super) const TARGET_SHARE: Flag =
+    Flag { name: "target-share-s", value: "N", about: "the time between two shares that is aimed at (default 15)" };
 
 /// Every command, in the order of the help.
 pub(super) const COMMANDS: &[Entry] = &[
@@ -157,5 +160,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         about: "measure each step of a share's way, and of a job's",
         more: "The pool's own code on made-up work: a job of 2,000 transactions for 1,000 miners. A real ledger takes the\n\
                commits, and is removed at the end.",
+    },
+    Entry {
+        name: "bench vardiff",
+        operands: "",
+        flags: &[SEEDS, TARGET_SHARE],
+        about: "simulate how soon and how well difficulty fits rigs of every size",
+        more: "The pool's own VARDIFF under virtual time; needs neither rigs nor a node.",
     },
 ];

@@ -16,7 +16,7 @@ use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
 use edgepool::face::{LedgerSize, Site, http};
-use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 use edgepool::wire::http::HttpRequest;
@@ -165,11 +165,11 @@ impl Play {
     fn deliver(&mut self) {
         while let Some(output) = self.pool.poll_output() {
             match output {
-                Output::ToMiner { bytes, .. } => {
-                    assert!(bytes.ends_with(b"\n"));
-                    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                        serde_json::from_slice::<serde_json::Value>(line).expect("rigs hear JSON");
-                    }
+                Output::ToMiner { line, .. } if line.starts_with(b"HTTP/1.1 ") => {}
+                Output::ToMiner { line, .. } => {
+                    let json = line.strip_suffix(b"\n").expect("a line has its end");
+                    assert!(!json.contains(&b'\n'));
+                    serde_json::from_slice::<serde_json::Value>(json).expect("rigs hear JSON");
                 }
                 Output::CloseMiner { session, .. } => {
                     self.pool.handle_miner_closed(session);
@@ -224,6 +224,7 @@ fn spec() -> PoolSpec {
             max_connections: 100,
             idle_timeout_ms: 600_000,
             extranonce2_len: 4,
+            guard: GuardSpec::default(),
         },
         vardiff: VardiffSpec {
             start: Difficulty::MIN,

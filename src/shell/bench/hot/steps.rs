@@ -104,10 +104,10 @@ impl Material {
         let judge_next = move || {
             nonce += 1;
             let share = Submission { nonce, ..submission(&judged) };
-            judge(&judged, &share, &mut hasher, Algorithm::Sha256d, EXTRANONCE2.len(), 0)
+            judge(&judged, &share, Algorithm::Sha256d, &mut hasher, EXTRANONCE2.len(), 0)
         };
         let mut scrypt = Hasher::new();
-        let id = Value::from(1234);
+        let id = stratum::parse(SUBMIT).map_err(|refused| BenchError::Wrong(refused.reason))?.id;
         let refused = id.clone();
         let claims = self.claims();
         let class = CoinbaseClass::WIDEST;
