@@ -38,6 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
+        Command::BenchHot(options) => bench_hot(&options),
         Command::BenchVardiff(options) => bench_vardiff(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
@@ -131,6 +132,13 @@ fn ledger(which: &Which, task: &Task) -> ExitCode {
 fn bench_ledger(options: &bench::ledger::Options) -> ExitCode {
     start_log("warn");
     match bench::ledger::run(options, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_hot(options: &bench::hot::Options) -> ExitCode {
+    match bench::hot::run(options, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
     }

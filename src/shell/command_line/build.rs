@@ -10,7 +10,7 @@ use super::table::*;
 use super::{Command, Usage, Values};
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::{ledger::Options, vardiff};
+use crate::shell::bench::{hot, ledger::Options, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -65,6 +65,10 @@ impl Entry {
                 commits: number(values, &COMMITS, 1..=1_000_000, 3_000)?,
                 miners: number(values, &MINERS, 1..=10_000, 1_000)?,
                 blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
+            }),
+            "bench hot" => Command::BenchHot(hot::Options {
+                data_dir: path(&BENCH_DIR),
+                rounds: number(values, &ROUNDS, 1..=10_000, 100)?,
             }),
             "bench vardiff" => Command::BenchVardiff(vardiff::Options {
                 seeds: number(values, &SEEDS, 1..=100_000, 200)?,
