@@ -43,6 +43,7 @@ fn every_command_explains_itself() {
         &["ledger", "export", "--help"],
         &["help", "ledger", "restore"],
         &["bench", "ledger", "--help"],
+        &["bench", "vardiff", "--help"],
     ] {
         let output = edgepool(arguments);
         assert_eq!(output.status.code(), Some(DONE), "{arguments:?}");

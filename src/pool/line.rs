@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use crate::base::slots::Key;
 use crate::base::time::{MINUTE, Now, SECOND};
-use crate::wire::stratum::{self, ErrorCode};
+use crate::wire::stratum::{self, ErrorCode, Id, Line};
 
 use super::Pool;
 use super::guard::{Ban, Denied, Origin, Outcome, TurnedAway};
@@ -157,12 +157,12 @@ impl Pool {
 
     /// Closes a connection, and tells why in the words of stratum.
     fn say_goodbye(&mut self, key: Key, reason: &str) {
-        self.send(key, stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, reason));
+        self.send(key, stratum::reply_error(&Id::NULL, ErrorCode::Other, reason));
         self.close(key, reason);
     }
 }
 
 /// What a connection is told that is turned away.
-pub fn farewell(denied: Denied) -> Vec<u8> {
-    stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, &denied.to_string())
+pub fn farewell(denied: Denied) -> Line {
+    stratum::reply_error(&Id::NULL, ErrorCode::Other, &denied.to_string())
 }

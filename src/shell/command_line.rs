@@ -61,6 +61,8 @@ pub enum Command {
     },
     /// Measure what the ledger asks of a disk.
     BenchLedger(bench::ledger::Options),
+    /// Simulate rigs of every size.
+    BenchVardiff(bench::vardiff::Options),
     /// Print this text, which is what was asked for.
     Print(String),
 }

@@ -38,6 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
+        Command::BenchVardiff(options) => bench_vardiff(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
 }
@@ -132,6 +133,13 @@ fn bench_ledger(options: &bench::ledger::Options) -> ExitCode {
     match bench::ledger::run(options, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_vardiff(options: &bench::vardiff::Options) -> ExitCode {
+    match bench::vardiff::run(options, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error.to_string(), FAILED),
+        _ => ExitCode::SUCCESS,
     }
 }
 

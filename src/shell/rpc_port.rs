@@ -1,14 +1,12 @@
 //! The status port's connections: bytes to requests, the admin token, answers to bytes. What the answers say
 //! is the face's.
 
-use serde_json::Value;
-
 use crate::base::limits::{HTTP_HEAD, RPC_IDLE_MS, RPC_REQUEST};
 use crate::base::time::Now;
 use crate::face::Site;
 use crate::face::http::{self, Answer};
 use crate::wire::http::{CONTINUE, HttpError, HttpRequest, RequestReader, response};
-use crate::wire::stratum::{self, ErrorCode};
+use crate::wire::stratum::{self, ErrorCode, Id};
 
 use super::secrets::AdminToken;
 
@@ -83,7 +81,7 @@ pub fn answer(site: &mut Site, token: &AdminToken, incoming: Incoming) -> Reply 
         Ok(request) => request,
         Err(HttpError::Stratum) => {
             let reason = "This is the status port: stratum is on another one";
-            let bytes = stratum::reply_error(&Value::Null, ErrorCode::Other, reason);
+            let bytes = stratum::reply_error(&Id::NULL, ErrorCode::Other, reason).to_vec();
             return Reply { bytes, keep_alive: false, close: true };
         }
         Err(error) => {

@@ -230,8 +230,8 @@ fn http_in_small_pieces_is_told_the_way_too() {
         scene.pool.handle_miner_bytes(browser, piece, scene.now);
     }
     while let Some(output) = scene.pool.poll_output() {
-        if let edgepool::pool::Output::ToMiner { bytes, .. } = output {
-            heard.extend_from_slice(&bytes);
+        if let edgepool::pool::Output::ToMiner { line, .. } = output {
+            heard.extend_from_slice(&line);
         }
     }
     let heard = String::from_utf8(heard).unwrap();

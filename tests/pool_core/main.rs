@@ -20,4 +20,5 @@ mod shares;
 mod storm;
 mod terms;
 mod times;
+mod vardiff;
 mod wallet;

@@ -4,4 +4,5 @@
 pub mod ledger;
 mod load;
 mod system;
+pub mod vardiff;
 mod year;

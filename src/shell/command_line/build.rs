@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::table::*;
 use super::{Command, Usage, Values};
+use crate::base::limits;
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::ledger::Options;
+use crate::shell::bench::{ledger::Options, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -64,6 +65,10 @@ impl Entry {
                 commits: number(values, &COMMITS, 1..=1_000_000, 3_000)?,
                 miners: number(values, &MINERS, 1..=10_000, 1_000)?,
                 blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
+            }),
+            "bench vardiff" => Command::BenchVardiff(vardiff::Options {
+                seeds: number(values, &SEEDS, 1..=100_000, 200)?,
+                target_share_s: number(values, &TARGET_SHARE, limits::TARGET_SHARE_S, 15)?,
             }),
             other => unreachable!("{other} is in the table of commands but not built"),
         })

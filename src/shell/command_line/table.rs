@@ -55,6 +55,9 @@ pub(super) const YEAR: Flag =
 pub(super) const MINERS: Flag = Flag { name: "miners", value: "N", about: "miners that work (default 1000)" };
 pub(super) const BLOCKS: Flag =
     Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
+pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };
+pub(super) const TARGET_SHARE: Flag =
+    Flag { name: "target-share-s", value: "N", about: "the time between two shares that is aimed at (default 15)" };
 
 /// Every command, in the order of the help.
 pub(super) const COMMANDS: &[Entry] = &[
@@ -147,5 +150,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[BENCH_DIR, COMMITS, YEAR, MINERS, BLOCKS],
         about: "measure what the ledger writes to a disk, or how large it grows",
         more: "Writes real commits of 10 shares a second to a ledger of its own, which is removed at the end.",
+    },
+    Entry {
+        name: "bench vardiff",
+        operands: "",
+        flags: &[SEEDS, TARGET_SHARE],
+        about: "simulate how soon and how well difficulty fits rigs of every size",
+        more: "The pool's own VARDIFF under virtual time; needs neither rigs nor a node.",
     },
 ];

@@ -56,7 +56,7 @@ fn what_is_left_out_has_its_default_and_the_summary_shows_it_on_one_screen() {
     assert_eq!(pool.spec.chains[0].terms.fee_ppm, 10_000);
     assert_eq!(pool.spec.chains[0].terms.min_payout, 100_000);
     assert_eq!(pool.spec.window_ms, 24 * 3_600_000);
-    assert_eq!(pool.spec.vardiff.max.units(), 65_536_000_000_000);
+    assert_eq!(pool.spec.vardiff.max.units(), 6_553_600_000_000_000);
     let GuardSpec { max_per_address, max_requests_per_second, ban_ms } = pool.spec.stratum.guard;
     assert_eq!((max_per_address, max_requests_per_second, ban_ms), (4_096, 1_000, 600_000));
     let summary = check::summary(&config);
@@ -183,7 +183,7 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
     case(
         "/pools/0/vardiff",
         json!({"min": 128}),
-        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 1000000000"],
+        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 100000000000"],
     );
     case("/pools/0/vardiff", json!({"min": 3, "max": 2}), &["pools[0].vardiff.min: is 3, above max, 2; swap them"]);
     case(
