@@ -270,3 +270,15 @@ fn two_rigs_of_a_new_address_are_one_miner() {
     assert_eq!((scene.pool.window().iter().count(), row.shares), (1, 2));
     assert!(scene.pool.workers().iter().all(|worker| worker.miner == row.miner));
 }
+
+#[test]
+fn a_share_that_the_ledger_has_no_room_for_takes_no_place() {
+    let mut scene = Scene::start(spec(1));
+    let rig = rig_from(&mut scene, FARM, 1, "a");
+    scene.pool.handle_headroom(100, 100);
+    assert_eq!(scene.work(rig, "share", Want::Share).1["error"][0], 20);
+    assert_eq!(scene.pool.window().iter().count(), 0);
+    scene.pool.handle_headroom(0, 100);
+    assert_eq!(scene.work(rig, "again", Want::Share).1["result"], true);
+    assert_eq!(scene.pool.window().iter().count(), 1);
+}
