@@ -3,7 +3,7 @@
 //!
 //! Shares of an honest rig are a Poisson process, so what can be known after n shares is known to one part
 //! in √n. A connection is therefore first measured with easy shares, three a second, until there are enough
-//! of them to be sure of a quarter; then it is fitted once and [watched](watch): it is left alone until the
+//! of them to be sure of a quarter; then it is fitted once and watched: it is left alone until the
 //! shares prove that the hashrate is another one, and then it is measured again. A rig is never followed
 //! up and down with its luck, and each change costs it a restart of its work.
 
