@@ -13,9 +13,11 @@ pub mod coinbases;
 pub mod commit;
 mod extranonce;
 pub mod firmware;
+pub mod guard;
 pub mod job;
 pub mod judge;
 pub mod ledger;
+mod line;
 pub mod miners;
 mod mining;
 pub mod node_state;
@@ -49,6 +51,7 @@ use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
 use firmware::CoinbaseClass;
+use guard::Guard;
 use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
@@ -61,6 +64,7 @@ use upstream::{LinkAction, LinkKind};
 use window::Window;
 use workers::{Counts, Rates, Workers};
 
+pub use line::farewell;
 pub use recover::RecoverError;
 
 /// Names a node of a pool.
@@ -108,6 +112,7 @@ pub struct Pool {
     spec: PoolSpec,
     clock: PoolClock,
     sessions: Slots<Session>,
+    guard: Guard,
     next_extranonce1: u32,
     workers: Workers,
     miners: Miners,
@@ -190,6 +195,7 @@ impl Pool {
             self.window.advance(self.clock.pool_ms(now));
             self.refresh_job(now);
             self.tend_sessions(now);
+            self.guard.sweep(now);
             self.schedule_payments(now);
             self.run_audit();
         }
