@@ -18,14 +18,14 @@ use watch::{Alarm, Watch};
 const MEASURING_SHARE_MS: u64 = 300;
 /// Shares that a rig is fitted by: chance puts them a quarter off once in 20,000 times.
 const ENOUGH: f64 = 320.0;
-/// After this long, in milliseconds, a rig is fitted by [`FEW`] shares, and after as long at one difficulty
+/// After this long, in milliseconds, a rig is fitted by `FEW` shares, and after as long at one difficulty
 /// by any.
 const LONGEST_MS: u64 = 150_000;
 const FEW: f64 = 100.0;
 /// Shares within which a measurement that goes too slowly is made faster, and what too slowly is.
 const AIMING: core::ops::Range<f64> = 24.0..200.0;
 const SLOW: f64 = 0.75;
-/// Shares that show that a rig is [`FAR`] too fast, and expected shares that show that it is as far too slow.
+/// Shares that show that a rig is `FAR` too fast, and expected shares that show that it is as far too slow.
 const FAR_SHARES: f64 = 8.0;
 const FAR_EXPECTED: f64 = 12.0;
 const FAR: f64 = 4.0;
