@@ -2,6 +2,7 @@
 //! found; nothing here is used by a running pool.
 
 pub mod ledger;
-mod load;
+pub mod load;
+mod shares;
 mod system;
 mod year;
