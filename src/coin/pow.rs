@@ -33,7 +33,7 @@ impl Hasher {
     pub fn hash(&mut self, algorithm: Algorithm, header: &[u8; 80]) -> Hash32 {
         match algorithm {
             Algorithm::Scrypt => scrypt(header),
-            Algorithm::Sha256d => sha256d(header),
+            Algorithm::Sha256d | Algorithm::EasySha256d => sha256d(header),
         }
     }
 

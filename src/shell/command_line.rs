@@ -61,6 +61,13 @@ pub enum Command {
     },
     /// Measure what the ledger asks of a disk.
     BenchLedger(bench::ledger::Options),
+    /// Measure what rigs ask of the pool.
+    BenchLoad(bench::load::Options),
+    /// Run the pool that it measures.
+    BenchServe {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// Print this text, which is what was asked for.
     Print(String),
 }

@@ -78,7 +78,7 @@ impl From<StoreError> for BenchError {
 pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn below(directory: &Path) -> Result<Scratch, BenchError> {
+    pub(super) fn below(directory: &Path) -> Result<Scratch, BenchError> {
         let scratch = directory.join(format!("edgepool-bench-{}", std::process::id()));
         let failed = |error| BenchError::Io(format!("making {}", scratch.display()), error);
         fs::create_dir(&scratch).map_err(failed)?;

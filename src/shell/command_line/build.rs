@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::table::*;
 use super::{Command, Usage, Values};
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::ledger::Options;
+use crate::shell::bench::{ledger::Options, load};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -65,6 +65,14 @@ impl Entry {
                 miners: number(values, &MINERS, 1..=10_000, 1_000)?,
                 blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
             }),
+            "bench load" => match path(&SERVE) {
+                Some(config) => Command::BenchServe { config },
+                None => Command::BenchLoad(load::Options {
+                    connections: number(values, &CONNECTIONS, 1..=25_000, 5_000)? as usize,
+                    seconds: number(values, &LOAD_SECONDS, 1..=600, 10)?,
+                    data_dir: path(&BENCH_DIR),
+                }),
+            },
             other => unreachable!("{other} is in the table of commands but not built"),
         })
     }

@@ -55,6 +55,12 @@ pub(super) const YEAR: Flag =
 pub(super) const MINERS: Flag = Flag { name: "miners", value: "N", about: "miners that work (default 1000)" };
 pub(super) const BLOCKS: Flag =
     Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
+pub(super) const CONNECTIONS: Flag =
+    Flag { name: "connections", value: "N", about: "rigs that connect (default 5000)" };
+pub(super) const LOAD_SECONDS: Flag =
+    Flag { name: "seconds", value: "N", about: "how long shares are sent, each of two times (default 10)" };
+pub(super) const SERVE: Flag =
+    Flag { name: "serve", value: "FILE", about: "run only the pool of this configuration, with easy shares" };
 
 /// Every command, in the order of the help.
 pub(super) const COMMANDS: &[Entry] = &[
@@ -147,5 +153,13 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[BENCH_DIR, COMMITS, YEAR, MINERS, BLOCKS],
         about: "measure what the ledger writes to a disk, or how large it grows",
         more: "Writes real commits of 10 shares a second to a ledger of its own, which is removed at the end.",
+    },
+    Entry {
+        name: "bench load",
+        operands: "",
+        flags: &[CONNECTIONS, LOAD_SECONDS, BENCH_DIR, SERVE],
+        about: "measure what thousands of rigs cost the pool",
+        more: "Starts a pool in a process of its own, and plays a node and all its rigs over real sockets. Each rig takes a\n\
+               file descriptor here and another in the pool. --serve is how it starts the pool whose shares are easy.",
     },
 ];

@@ -16,20 +16,11 @@ use crate::wire::http::{HttpRequest, RequestReader, response};
 /// Longest body of a request: no block is ever submitted.
 const BODY: usize = 64 * 1024;
 
-/// When a template was on its way to the pool.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    /// Its first byte was about to be sent.
-    pub(super) begun: Instant,
-    /// The system had taken its last byte.
-    pub(super) done: Instant,
-}
-
 struct Tip {
     height: u32,
     prev_hash: String,
     template: Arc<str>,
-    sent: Option<Sent>,
+    sent: Option<Instant>,
 }
 
 struct Shared {
@@ -77,8 +68,8 @@ impl Node {
         self.shared.changed.notify_all();
     }
 
-    /// When the newest template was first sent.
-    pub(super) fn sent(&self) -> Option<Sent> {
+    /// When the first byte of the newest template was first about to be sent.
+    pub(super) fn sent(&self) -> Option<Instant> {
         self.shared.lock().sent
     }
 }
@@ -132,12 +123,10 @@ fn send_template(call: &Value, shared: &Shared, stream: &mut TcpStream) -> io::R
     drop(tip);
     let body = format!("{{\"result\":{template},\"error\":null,\"id\":{}}}", call["id"]);
     let bytes = response(200, "application/json", body.as_bytes(), true, &[]);
-    let begun = Instant::now();
-    stream.write_all(&bytes)?;
-    let sent = Sent { begun, done: Instant::now() };
     let mut tip = shared.lock();
     if tip.height == height {
-        tip.sent.get_or_insert(sent);
+        tip.sent.get_or_insert(Instant::now());
     }
-    Ok(())
+    drop(tip);
+    stream.write_all(&bytes)
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,11 +13,13 @@ use serde_json::json;
 
 use super::{Failure, address_of, io_failure};
 use crate::coin::difficulty::Difficulty;
+use crate::pool::spec::NodeSpec;
+use crate::shell::bench::system;
+use crate::shell::http_call;
+use crate::shell::url::http_url;
 
 /// A pool that does not listen after this long will not.
 const START: Duration = Duration::from_secs(10);
-/// In which the kernel counts processor time, on every Linux.
-const TICKS_PER_S: f64 = 100.0;
 
 /// Which shares a pool takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +33,12 @@ pub(super) enum Taste {
 /// See the module. Ends with this.
 pub(super) struct PoolProcess {
     child: Child,
+    rpc: NodeSpec,
     pub(super) stratum: SocketAddr,
 }
 
 impl PoolProcess {
-    /// Starts a pool for so many connections, with its ledger below `directory`, and waits until it listens.
+    /// Starts a pool for so many connections, with its ledger below `directory`, and waits until it has work.
     pub(super) fn start(
         directory: &Path,
         node: SocketAddr,
@@ -43,8 +46,7 @@ impl PoolProcess {
         connections: usize,
     ) -> Result<PoolProcess, Failure> {
         fs::create_dir_all(directory).map_err(io_failure("making the pool's directory"))?;
-        let [stratum, rpc] = [free_port(), free_port()];
-        let (stratum, rpc) = (stratum.map_err(io_failure("a port"))?, rpc.map_err(io_failure("a port"))?);
+        let [stratum, rpc] = free_ports().map_err(io_failure("looking for free ports"))?;
         // Whatever the shares, it stays the same.
         let difficulty = match taste {
             Taste::Hard => 1e6,
@@ -77,29 +79,47 @@ impl PoolProcess {
         };
         command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(io_failure("starting the pool"))?;
-        let mut pool = PoolProcess { child, stratum };
+        let rpc = http_url(&format!("http://{rpc}"), 80).map_err(Failure)?;
+        let mut pool = PoolProcess { child, rpc, stratum };
         let begun = Instant::now();
-        while TcpStream::connect(stratum).is_err() {
+        while !pool.has_work() {
             let ended = pool.child.try_wait().map_err(io_failure("waiting for the pool"))?;
             if ended.is_some() || begun.elapsed() > START {
                 let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
                 return Err(Failure(format!("the pool does not start:\n{log}")));
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(10));
         }
         Ok(pool)
     }
 
+    fn has_work(&self) -> bool {
+        let info = http_call::call(&self.rpc, None, "getinfo", &json!([]));
+        info.is_ok_and(|info| info["pools"][0]["height"].is_u64())
+    }
+
+    /// Shares in the window of the pool: none of them is old enough to have left it.
+    pub(super) fn credited_shares(&self) -> Result<u64, Failure> {
+        let info = http_call::call(&self.rpc, None, "getpayoutinfo", &json!([]));
+        let shares = info.map_err(|error| Failure(error.to_string()))?["total_shares"].as_u64();
+        shares.ok_or_else(|| Failure("the pool does not say how many shares it credited".into()))
+    }
+
+    /// Ends it without giving it time for anything.
+    pub(super) fn kill(self) {}
+
     /// What it takes of memory now.
     pub(super) fn memory(&self) -> Memory {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let kib = |name: &str| crate::shell::bench::system::field(&text, name) << 10;
+        let kib = |name: &str| system::field(&text, name) << 10;
         Memory { resident: kib("VmRSS:"), own: kib("RssAnon:") }
     }
 
-    /// Seconds of processor time that it took so far.
+    /// Seconds of processor time that its thread took so far.
     pub(super) fn cpu_s(&self) -> f64 {
-        cpu_s(&self.child.id().to_string())
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.child.id())).unwrap_or_default();
+        let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok());
+        nanoseconds.unwrap_or(0) as f64 / 1e9
     }
 }
 
@@ -120,15 +140,8 @@ pub(super) struct Memory {
     pub(super) own: u64,
 }
 
-/// Seconds of processor time of a process: its number, or `self`.
-pub(super) fn cpu_s(process: &str) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name is in brackets and may hold anything; user and system time are the 12th and 13th field after it.
-    let after = text.rsplit_once(')').map_or("", |(_, after)| after);
-    let ticks = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
-    ticks.sum::<u64>() as f64 / TICKS_PER_S
-}
-
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Both are held until both are known, so that they differ.
+fn free_ports() -> io::Result<[SocketAddr; 2]> {
+    let [first, second] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    Ok([first?.local_addr()?, second?.local_addr()?])
 }
