@@ -17,8 +17,8 @@ fn feed(bytes: &[u8]) {
     assert_eq!(served.body.is_empty(), served.status == 204);
 
     let mut lines = LineBuffer::new(STRATUM_LINE);
-    lines.push(bytes);
-    while let Some(line) = lines.next() {
+    let mut fed = lines.feed(bytes);
+    while let Some(line) = fed.next() {
         let _ = line.map(stratum::parse);
     }
     let mut requests = RequestReader::new(HTTP_HEAD, RPC_REQUEST);

@@ -1,15 +1,14 @@
 //! What miners are told of their own accord: the difficulty, and jobs. Each set_difficulty is followed by a
 //! job with a new name, so that every rig applies the one with the other.
 
-use std::rc::Rc;
-
 use crate::base::slots::Key;
 use crate::coin::difficulty::{Difficulty, Target};
-use crate::wire::stratum;
+use crate::wire::stratum::{self, Line};
 
 use super::firmware::CoinbaseClass;
 use super::job::JobId;
 use super::session::Session;
+use super::spec::VardiffSpec;
 use super::workers::Workers;
 use super::{Output, Pool};
 
@@ -19,23 +18,26 @@ impl Pool {
     pub(super) fn announce_difficulty(&mut self, key: Key) {
         let cap = self.network_difficulty();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
-        label_workers(&mut self.workers, session);
+        let difficulty = limited(session, cap, &self.spec.vardiff);
+        label_workers(&mut self.workers, session, &self.spec.vardiff);
         if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
-        let mut bytes = stratum::set_difficulty(&difficulty.to_string());
+        let mut work = None;
         let is_first = session.announced().is_none();
         match self.jobs.current() {
             Some(job) => {
                 let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
-                bytes.extend(job.notify(session.class, id.epoch, is_first));
+                work = Some(job.notify(session.class, id.epoch, is_first));
                 session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
             }
             None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
         }
-        label_workers(&mut self.workers, session);
-        self.send(key, bytes);
+        label_workers(&mut self.workers, session, &self.spec.vardiff);
+        self.send(key, stratum::set_difficulty(&difficulty.to_string()));
+        if let Some(work) = work {
+            self.send(key, work);
+        }
     }
 
     /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
@@ -50,31 +52,41 @@ impl Pool {
         let Some(job) = self.jobs.current() else { return };
         let oldest = self.jobs.oldest().unwrap_or(job.seq);
         // Classes that share a coinbase share the line.
-        let mut lines: [Option<Rc<[u8]>>; CoinbaseClass::COUNT] = Default::default();
+        let mut lines: [Option<Line>; CoinbaseClass::COUNT] = Default::default();
         let id = JobId { seq: job.seq, epoch: 0 };
         for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
-            let difficulty = cap.map_or(session.vardiff.difficulty(), |cap| session.vardiff.difficulty().min(cap));
+            let difficulty = limited(session, cap, &self.spec.vardiff);
             if session.announced() != Some(difficulty) {
-                let bytes = stratum::set_difficulty(&difficulty.to_string()).into();
-                self.outputs.push_back(Output::ToMiner { session: key, bytes });
+                let line = stratum::set_difficulty(&difficulty.to_string());
+                self.outputs.push_back(Output::ToMiner { session: key, line });
                 session.note_sent(id, difficulty, oldest);
-                label_workers(&mut self.workers, session);
+                label_workers(&mut self.workers, session, &self.spec.vardiff);
             } else {
                 session.note_sent(id, difficulty, oldest);
             }
-            let line = lines[job.coinbases.index(session.class)]
-                .get_or_insert_with(|| job.notify(session.class, 0, clean).into());
-            self.outputs.push_back(Output::ToMiner { session: key, bytes: Rc::clone(line) });
+            let line =
+                lines[job.coinbases.index(session.class)].get_or_insert_with(|| job.notify(session.class, 0, clean));
+            self.outputs.push_back(Output::ToMiner { session: key, line: line.clone() });
         }
     }
 }
 
-/// Shows the difficulty that a connection was told last with each of its workers.
-fn label_workers(workers: &mut Workers, session: &Session) {
+/// What a connection is to be told, now that this is the network's difficulty.
+fn limited(session: &mut Session, network: Option<Difficulty>, spec: &VardiffSpec) -> Difficulty {
+    if let Some(network) = network {
+        session.vardiff.limit(network, spec);
+    }
+    session.vardiff.difficulty()
+}
+
+/// Shows the difficulty that a connection was told last with each of its workers, and remembers the one that
+/// suits it.
+fn label_workers(workers: &mut Workers, session: &Session, spec: &VardiffSpec) {
     let Some(difficulty) = session.announced() else { return };
     for authorised in &session.authorised {
         if let Some(worker) = workers.get_mut(authorised.worker) {
             worker.difficulty = difficulty.to_string();
+            worker.suited = session.vardiff.fitted(spec).or(worker.suited);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::base::time::Now;
 use super::record::{Batch, ClockMark, Entry, MinerId};
 use super::window::RowId;
 use super::{Output, Pool, Reject};
-use crate::wire::stratum;
+use crate::wire::stratum::{self, Id, Line};
 
 /// The clock mark is renewed this often while nothing else is written, in milliseconds.
 const MARK_MS: u64 = 600_000;
@@ -19,7 +19,7 @@ const RETRY_MS: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
     pub(super) session: Key,
-    pub(super) id: serde_json::Value,
+    pub(super) id: Id,
     pub(super) worker: Key,
     pub(super) row: RowId,
     pub(super) work: u64,
@@ -165,12 +165,13 @@ impl Pool {
         }
         self.submit_kept_blocks(now);
         self.send_written_payments(payments, now);
-        for share in std::mem::take(&mut self.commits.shares) {
+        for share in self.commits.shares.drain(..) {
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.accepted += 1;
             }
             self.counts.accepted += 1;
-            self.send(share.session, stratum::reply_true(&share.id));
+            let line = stratum::reply_true(&share.id);
+            self.outputs.push_back(Output::ToMiner { session: share.session, line });
         }
     }
 
@@ -224,7 +225,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn send(&mut self, session: Key, bytes: Vec<u8>) {
-        self.outputs.push_back(Output::ToMiner { session, bytes: bytes.into() });
+    pub(super) fn send(&mut self, session: Key, line: Line) {
+        self.outputs.push_back(Output::ToMiner { session, line });
     }
 }

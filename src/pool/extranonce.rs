@@ -32,12 +32,13 @@ impl Pool {
         }
         let fresh = self.free_extranonce1();
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        let mut bytes = stratum::set_extranonce(&fresh, self.spec.stratum.extranonce2_len);
         let job = self.jobs.current();
-        if let (Some(id), Some(job)) = (session.renew_extranonce1(fresh, job.map(|job| job.seq)), job) {
-            bytes.extend(job.notify(session.class, id.epoch, true));
+        let id = session.renew_extranonce1(fresh, job.map(|job| job.seq));
+        let work = id.zip(job).map(|(id, job)| job.notify(session.class, id.epoch, true));
+        self.send(key, stratum::set_extranonce(&fresh, self.spec.stratum.extranonce2_len));
+        if let Some(work) = work {
+            self.send(key, work);
         }
-        self.send(key, bytes);
         true
     }
 }

@@ -11,7 +11,7 @@ use crate::base::limits::{EXTRANONCE1, JOB_STAMP, LIVE_JOBS, SHARES_PER_JOB, STA
 use crate::coin::block;
 use crate::coin::coinbase::CoinbaseError;
 use crate::coin::template::Template;
-use crate::wire::stratum::{NotifyParts, notify};
+use crate::wire::stratum::{Line, NotifyParts, notify};
 
 use super::coinbases::{Coinbases, Variant, extranonce_len};
 use super::firmware::CoinbaseClass;
@@ -134,7 +134,7 @@ impl Job {
 
     /// The `mining.notify` line for rigs of a class. `epoch` tells a job that is sent again with a new
     /// difficulty from the first sending; 0 is the first.
-    pub fn notify(&self, class: CoinbaseClass, epoch: u32, clean: bool) -> Vec<u8> {
+    pub fn notify(&self, class: CoinbaseClass, epoch: u32, clean: bool) -> Line {
         let id = JobId { seq: self.seq, epoch };
         let coinbase = &self.coinbases.of(class).coinbase;
         notify(&NotifyParts {
@@ -228,10 +228,21 @@ impl JobId {
 
     /// Reads what a rig sent back; `None` for what this pool never sends.
     pub fn parse(text: &str) -> Option<JobId> {
-        let (seq, epoch) = text.split_once('x').unwrap_or((text, "0"));
-        let id = JobId { seq: u64::from_str_radix(seq, 16).ok()?, epoch: u32::from_str_radix(epoch, 16).ok()? };
-        (id.to_string() == text).then_some(id)
+        match text.split_once('x') {
+            None => Some(JobId { seq: hexadecimal(text)?, epoch: 0 }),
+            Some((seq, epoch)) => {
+                let epoch = u32::try_from(hexadecimal(epoch)?).ok().filter(|epoch| *epoch > 0)?;
+                Some(JobId { seq: hexadecimal(seq)?, epoch })
+            }
+        }
     }
+}
+
+/// A number as `{:x}` writes it: no sign, no capitals, no zeros before it.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_short = text == "0" || !text.starts_with('0');
+    (is_plain && is_short).then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// The jobs that shares may still come for, oldest first.

@@ -1,13 +1,15 @@
 //! Judges one submission: does it solve a block, and is it worth credit? Two separate answers, for a
 //! block is tried even when its share is refused. Pure: changes nothing, sends nothing.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::base::limits::{EXTRANONCE1, JOB_STAMP};
 use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::merkle;
 use crate::coin::params::Algorithm;
+use crate::coin::pow::Hasher;
 use crate::wire::stratum::ErrorCode;
 
 use super::firmware::CoinbaseClass;
@@ -94,19 +96,28 @@ impl Reject {
     }
 
     /// The reason as rigs show it: about 28 characters are visible on a cgminer screen.
-    pub fn reason(&self) -> String {
+    pub fn reason(&self) -> Cow<'_, str> {
         match self {
-            Reject::Stale => "Stale: new block".into(),
-            Reject::JobNotFound => "Job not found".into(),
-            Reject::Duplicate => "Duplicate share".into(),
-            Reject::LowDifficulty => "Low difficulty share".into(),
-            Reject::NtimeTooOld => "ntime too old".into(),
-            Reject::NtimeTooNew => "ntime too new".into(),
-            Reject::VersionBits => "Version bits not allowed".into(),
-            Reject::Extranonce2Length(expected) => format!("extranonce2 is not {expected} bytes"),
-            Reject::Unauthorised => "Unauthorized worker".into(),
-            Reject::NotSubscribed => "Not subscribed".into(),
-            Reject::Ledger(reason) => reason.clone(),
+            Reject::Extranonce2Length(expected) => format!("extranonce2 is not {expected} bytes").into(),
+            Reject::Ledger(reason) => reason.into(),
+            other => other.label().into(),
+        }
+    }
+
+    /// What it is counted under: the reason without its particulars.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Reject::Stale => "Stale: new block",
+            Reject::JobNotFound => "Job not found",
+            Reject::Duplicate => "Duplicate share",
+            Reject::LowDifficulty => "Low difficulty share",
+            Reject::NtimeTooOld => "ntime too old",
+            Reject::NtimeTooNew => "ntime too new",
+            Reject::VersionBits => "Version bits not allowed",
+            Reject::Extranonce2Length(_) => "extranonce2 of another length",
+            Reject::Unauthorised => "Unauthorized worker",
+            Reject::NotSubscribed => "Not subscribed",
+            Reject::Ledger(_) => "Ledger",
         }
     }
 }
@@ -116,6 +127,7 @@ pub fn judge(
     job: &Job,
     submission: &Submission,
     algorithm: Algorithm,
+    hasher: &mut Hasher,
     extranonce2_len: usize,
     elapsed_s: u32,
 ) -> Verdict {
@@ -135,7 +147,7 @@ pub fn judge(
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
     let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
-    let pow = algorithm.pow_hash(&header);
+    let pow = hasher.hash(algorithm, &header);
 
     let newest = template.curtime.max(job.ntime).saturating_add(elapsed_s).saturating_add(NTIME_AHEAD);
     let credit = if job.stale {

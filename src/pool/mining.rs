@@ -9,7 +9,7 @@ use crate::base::time::Now;
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::coin::uint::U256;
 use crate::wire::http;
-use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Message, Refused, Request};
+use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Id, Line, Message, Refused, Request};
 
 use super::firmware::CoinbaseClass;
 use super::password::PasswordOptions;
@@ -38,26 +38,29 @@ impl Pool {
             if let Some(foreign) = stratum::foreign_protocol(bytes) {
                 if foreign == Foreign::Http {
                     let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
-                    self.send(key, http::response(400, "text/plain", body, false, &[]));
+                    self.send(key, http::response(400, "text/plain", body, false, &[]).into());
                 }
                 return self.close(key, "speaks another protocol");
             }
         }
-        session.lines.push(bytes);
-        while let Some(session) = self.sessions.get_mut(key) {
-            let message = match session.lines.next() {
-                None => return,
-                Some(Ok(line)) => stratum::parse(line),
-                Some(Err(_)) => {
-                    let reply = stratum::reply_error(&serde_json::Value::Null, ErrorCode::Other, "Line too long");
-                    self.send(key, reply);
+        // Lines are borrowed from the buffer while the pool is changed by them.
+        let mut buffer = session.lines.take();
+        let mut lines = buffer.feed(bytes);
+        while let Some(line) = lines.next() {
+            match line.map(stratum::parse) {
+                Ok(Ok(message)) => self.handle_message(key, message, now),
+                Ok(Err(refused)) => self.handle_garbage(key, &refused),
+                Err(_) => {
+                    self.send(key, stratum::reply_error(&Id::NULL, ErrorCode::Other, "Line too long"));
                     return self.close(key, "sent a line that is too long");
                 }
-            };
-            match message {
-                Ok(message) => self.handle_message(key, message, now),
-                Err(refused) => self.handle_garbage(key, &refused),
             }
+            if self.sessions.get(key).is_none() {
+                return;
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.lines = buffer;
         }
     }
 
@@ -88,16 +91,22 @@ impl Pool {
         }
     }
 
-    fn handle_message(&mut self, key: Key, message: Message, now: Now) {
+    fn handle_message(&mut self, key: Key, message: Message<'_>, now: Now) {
         let Message { id, request } = message;
         let is_notice = id.is_null() && request.may_be_a_notice();
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
-            Request::Subscribe { agent, .. } => self.subscribe(key, &id, agent.unwrap_or_default()),
+            Request::Subscribe { agent, .. } => {
+                let Some(reply) = self.subscribe(key, &id, agent.unwrap_or_default()) else { return };
+                reply
+            }
             Request::Authorize { username, password } => {
                 return self.authorize(key, &id, &username, &password, now);
             }
-            Request::Configure(wanted) => self.configure(key, &id, &wanted, now),
+            Request::Configure(wanted) => {
+                let Some(reply) = self.configure(key, &id, &wanted, now) else { return };
+                reply
+            }
             Request::SuggestDifficulty(wanted) => {
                 self.suggest(key, Difficulty::from_f64(wanted), now);
                 stratum::reply_true(&id)
@@ -115,8 +124,8 @@ impl Pool {
                 stratum::reply_true(&id)
             }
             Request::MultiVersion | Request::Capabilities => stratum::reply_true(&id),
-            Request::Ping => stratum::reply_result(&id, &serde_json::Value::from("pong")),
-            Request::GetVersion => stratum::reply_result(&id, &serde_json::Value::from(VERSION)),
+            Request::Ping => stratum::reply_result(&id, &"pong"),
+            Request::GetVersion => stratum::reply_result(&id, &VERSION),
             Request::Reply => return,
             // Whole blocks for every rig that asks would be megabytes each. bfgminer takes this for "not told", and
             // an empty list for a false one.
@@ -144,19 +153,20 @@ impl Pool {
         }
     }
 
-    fn subscribe(&mut self, key: Key, id: &serde_json::Value, agent: String) -> Vec<u8> {
-        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+    fn subscribe(&mut self, key: Key, id: &Id, agent: String) -> Option<Line> {
+        let session = self.sessions.get_mut(key)?;
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
         session.subscribed = true;
         let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
         session.choose_class(of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent)));
         let session_id = format!("{:016x}", key.to_u64());
-        stratum::subscribe_reply(id, &session_id, &session.extranonce1, self.spec.stratum.extranonce2_len)
+        let extranonce2_len = self.spec.stratum.extranonce2_len;
+        Some(stratum::subscribe_reply(id, &session_id, &session.extranonce1, extranonce2_len))
     }
 
-    fn configure(&mut self, key: Key, id: &serde_json::Value, wanted: &Configure, now: Now) -> Vec<u8> {
+    fn configure(&mut self, key: Key, id: &Id, wanted: &Configure, now: Now) -> Option<Line> {
         let allowed = self.spec.chains[0].coin.version_rolling_mask;
-        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        let session = self.sessions.get_mut(key)?;
         // Above the pool's largest difficulty it would not be kept.
         let minimum = wanted.minimum_difficulty.and_then(Difficulty::from_f64);
         let minimum = minimum.filter(|minimum| *minimum <= self.spec.vardiff.max);
@@ -170,7 +180,7 @@ impl Pool {
         }
         session.takes_extranonce |= wanted.subscribe_extranonce;
         let granted = Granted { version_mask, minimum_difficulty: minimum.is_some(), subscribe_extranonce: true };
-        stratum::configure_reply(id, wanted, &granted)
+        Some(stratum::configure_reply(id, wanted, &granted))
     }
 
     fn suggest(&mut self, key: Key, wanted: Option<Difficulty>, now: Now) {
@@ -179,11 +189,16 @@ impl Pool {
         }
     }
 
-    fn authorize(&mut self, key: Key, id: &serde_json::Value, username: &str, password: &str, now: Now) {
+    fn authorize(&mut self, key: Key, id: &Id, username: &str, password: &str, now: Now) {
         let reply = match self.admit(key, username, now) {
             Ok(()) => {
                 let options = PasswordOptions::parse(password);
                 if let Some(session) = self.sessions.get_mut(key) {
+                    if session.announced().is_none() {
+                        let worker = session.authorised.last().and_then(|last| self.workers.get(last.worker));
+                        let remembered = worker.and_then(|worker| worker.suited);
+                        session.vardiff.start(remembered, &self.spec.vardiff, now.mono_ms);
+                    }
                     if let Some(wanted) = options.difficulty {
                         session.vardiff.suggest(wanted, true, &self.spec.vardiff, now.mono_ms);
                     }

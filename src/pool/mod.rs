@@ -38,11 +38,12 @@ mod work;
 pub mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
+use crate::coin::pow::Hasher;
+use crate::wire::stratum::Line;
 
 use chain::Chain;
 use clock::PoolClock;
@@ -84,7 +85,7 @@ pub enum Output {
         /// Which connection.
         session: Key,
         /// What.
-        bytes: Rc<[u8]>,
+        line: Line,
     },
     /// Close a miner's connection once what was sent has left.
     CloseMiner {
@@ -127,7 +128,8 @@ pub struct Pool {
     outputs: VecDeque<Output>,
     rates: Rates,
     counts: Counts,
-    rejects: BTreeMap<String, u64>,
+    rejects: BTreeMap<&'static str, u64>,
+    hasher: Hasher,
     total_work: u128,
     total_shares: u64,
     next_tick_ms: u64,
@@ -280,7 +282,7 @@ impl Pool {
     }
 
     /// Refused submissions since start, by reason.
-    pub fn rejects(&self) -> &BTreeMap<String, u64> {
+    pub fn rejects(&self) -> &BTreeMap<&'static str, u64> {
         &self.rejects
     }
 
@@ -353,6 +355,7 @@ impl Pool {
 
     fn tend_sessions(&mut self, now: Now) {
         let idle_ms = self.spec.stratum.idle_timeout_ms;
+        let has_job = self.jobs.current().is_some();
         let mut late = Vec::new();
         let mut changed = Vec::new();
         for (key, session) in self.sessions.iter_mut() {
@@ -362,6 +365,8 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
+            } else if !has_job {
+                session.vardiff.wait(now.mono_ms);
             } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);
             }

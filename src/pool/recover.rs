@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use crate::base::rng::Rng;
 use crate::base::slots::Slots;
 use crate::base::time::{Now, SECOND};
+use crate::coin::pow::Hasher;
 
 use super::Pool;
 use super::chain::Chain;
@@ -99,6 +100,7 @@ impl Pool {
             rates: Rates::new(now.mono_ms),
             counts: Counts::default(),
             rejects: BTreeMap::new(),
+            hasher: Hasher::new(),
             total_work: mark.total_work,
             total_shares: mark.total_shares,
             next_tick_ms: now.mono_ms + SECOND,

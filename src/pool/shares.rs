@@ -4,7 +4,7 @@
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
-use crate::wire::stratum::{self, Submit};
+use crate::wire::stratum::{self, Id, Submit};
 
 use super::Pool;
 use super::commit::Unacknowledged;
@@ -21,7 +21,7 @@ struct Judged {
 
 impl Pool {
     /// Judges a share, then credits or refuses it.
-    pub(super) fn handle_submit(&mut self, key: Key, id: serde_json::Value, submit: &Submit, now: Now) {
+    pub(super) fn handle_submit(&mut self, key: Key, id: Id, submit: &Submit, now: Now) {
         let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
         let worker = worker.map(|authorised| (authorised.worker, authorised.row));
         let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
@@ -40,8 +40,8 @@ impl Pool {
         }
     }
 
-    /// Judges without changing anything; the error is for what no header can be built of.
-    fn judge_submit(&self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
+    /// Judges without counting anything; the error is for what no header can be built of.
+    fn judge_submit(&mut self, key: Key, submit: &Submit, now: Now) -> Result<Judged, Reject> {
         let session = self.sessions.get(key).filter(|session| session.subscribed).ok_or(Reject::NotSubscribed)?;
         if session.authorised.is_empty() {
             return Err(Reject::Unauthorised);
@@ -63,7 +63,8 @@ impl Pool {
         };
         let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;
-        let verdict = judge(job, &submission, algorithm, self.spec.stratum.extranonce2_len, elapsed_s);
+        let extranonce2_len = self.spec.stratum.extranonce2_len;
+        let verdict = judge(job, &submission, algorithm, &mut self.hasher, extranonce2_len, elapsed_s);
         Ok(Judged { verdict, job: id, difficulty })
     }
 
@@ -77,7 +78,7 @@ impl Pool {
     }
 
     /// Credits a share; it is acknowledged once that is on disk.
-    fn credit(&mut self, key: Key, id: serde_json::Value, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
+    fn credit(&mut self, key: Key, id: Id, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
         self.count_credit(row, worker, difficulty, now);
         let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
         self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
@@ -111,7 +112,7 @@ impl Pool {
         }
     }
 
-    fn refuse(&mut self, key: Key, id: &serde_json::Value, worker: Option<Key>, reject: &Reject) {
+    fn refuse(&mut self, key: Key, id: &Id, worker: Option<Key>, reject: &Reject) {
         self.count_reject(reject);
         if let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker)) {
             match reject {
@@ -127,10 +128,6 @@ impl Pool {
             Reject::Stale | Reject::JobNotFound => self.counts.stale += 1,
             _ => self.counts.rejected += 1,
         }
-        let reason = match reject {
-            Reject::Ledger(_) => "Ledger".to_string(),
-            other => other.reason(),
-        };
-        *self.rejects.entry(reason).or_default() += 1;
+        *self.rejects.entry(reject.label()).or_default() += 1;
     }
 }

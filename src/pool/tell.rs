@@ -1,11 +1,9 @@
 //! What an operator has rigs told: a text to show, or to connect again. Only rigs at work are told: before that, any
 //! line that was not asked for would be taken for an answer.
 
-use std::rc::Rc;
-
 use crate::base::slots::Key;
 use crate::coin::script::Script;
-use crate::wire::stratum;
+use crate::wire::stratum::{self, Line};
 
 use super::{Output, Pool};
 
@@ -21,8 +19,7 @@ impl Pool {
         self.tell(stratum::reconnect(), script)
     }
 
-    fn tell(&mut self, line: Vec<u8>, script: Option<&Script>) -> usize {
-        let line: Rc<[u8]> = line.into();
+    fn tell(&mut self, line: Line, script: Option<&Script>) -> usize {
         let row = script.map(|script| self.window.find(script));
         let keys: Vec<Key> = self
             .sessions
@@ -34,7 +31,7 @@ impl Pool {
             .map(|(key, _)| key)
             .collect();
         for key in &keys {
-            self.outputs.push_back(Output::ToMiner { session: *key, bytes: Rc::clone(&line) });
+            self.outputs.push_back(Output::ToMiner { session: *key, line: line.clone() });
         }
         keys.len()
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::slots::{Key, Slots};
+use crate::coin::difficulty::Difficulty;
 
 use super::record::MinerId;
 
@@ -100,6 +101,8 @@ pub struct Worker {
     pub peer: String,
     /// Difficulty in force, as text; empty when offline.
     pub difficulty: String,
+    /// The difficulty that suited its rig when that was last measured: where the next connection starts.
+    pub suited: Option<Difficulty>,
     sessions: u32,
 }
 
@@ -134,6 +137,7 @@ impl Workers {
                     agent: String::new(),
                     peer: String::new(),
                     difficulty: String::new(),
+                    suited: None,
                     sessions: 0,
                 });
                 self.by_name.insert(index, key);

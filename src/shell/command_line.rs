@@ -68,6 +68,8 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Simulate rigs of every size.
+    BenchVardiff(bench::vardiff::Options),
     /// Print this text, which is what was asked for.
     Print(String),
 }

@@ -40,6 +40,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::BenchLedger(options) => bench_ledger(&options),
         Command::BenchLoad(options) => bench_load(&options),
         Command::BenchServe { config } => run(&config, bench::load::ease),
+        Command::BenchVardiff(options) => bench_vardiff(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
 }
@@ -143,6 +144,13 @@ fn bench_load(options: &bench::load::Options) -> ExitCode {
     match bench::load::run(options, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_vardiff(options: &bench::vardiff::Options) -> ExitCode {
+    match bench::vardiff::run(options, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error.to_string(), FAILED),
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -29,6 +29,7 @@ use super::service::Service;
 use super::store::{Store, StoreError, held_payments};
 use super::{StartError, secrets};
 
+use peers::Outbox;
 pub(super) use peers::register;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -52,6 +53,7 @@ pub struct Daemon {
     peers: Slots<Peer>,
     /// Peers whose input was not read to its end in their turn.
     unread: Vec<Key>,
+    outbox: Outbox,
     links: Links,
     service: Service,
     started_ms: u64,
@@ -92,6 +94,7 @@ impl Daemon {
             listeners: Listeners::default(),
             peers: Slots::default(),
             unread: Vec::new(),
+            outbox: Outbox::default(),
             links: Links::new(config),
             service: Service::start(),
             started_ms: now.mono_ms,
@@ -257,25 +260,22 @@ impl Daemon {
 
     /// Does what the pools want done, until they want nothing more.
     fn deliver(&mut self, now: Now) {
-        let mut touched = Vec::new();
         for pool in 0..self.pools.len() {
             while let Some(output) = self.pools[pool].poll_output() {
                 match output {
-                    Output::ToMiner { session, bytes } => {
-                        if let Some(key) = self.links.miner(pool, session)
-                            && let Some(peer) = self.peers.get_mut(key)
-                        {
-                            peer.stream.push(bytes);
-                            touched.push(key);
+                    Output::ToMiner { session, line } => {
+                        if let Some(key) = self.links.miner(pool, session) {
+                            self.send(key, &line, now);
                         }
                     }
                     Output::CloseMiner { session, reason } => {
+                        self.send_outbox(None, now);
                         if let Some(key) = self.links.miner(pool, session)
                             && let Some(peer) = self.peers.get_mut(key)
                         {
                             log::info!("{} {reason}", peer.address);
                             peer.closing_at = Some(now.mono_ms + LINGER_MS);
-                            touched.push(key);
+                            self.flush(key, now);
                         }
                     }
                     Output::Link { node, action } => {
@@ -285,9 +285,7 @@ impl Daemon {
                 }
             }
         }
-        for key in touched {
-            self.flush(key, now);
-        }
+        self.send_outbox(None, now);
     }
 
     /// Commits what is accepted, acknowledges it, and gives the sockets a moment to take it.

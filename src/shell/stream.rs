@@ -36,6 +36,26 @@ impl Stream {
         }
     }
 
+    /// Sends two buffers, one after the other, behind what is in line. Only what the system does not take now is kept.
+    pub fn send(&mut self, first: &[u8], second: Option<&Rc<[u8]>>) -> io::Result<()> {
+        let slices = [IoSlice::new(first), IoSlice::new(second.map_or(&[], |second| second))];
+        let sent = if self.queue.is_empty() { Self::write(&mut self.socket, &slices)? } else { 0 };
+        if sent < first.len() {
+            self.push(first[sent..].into());
+        }
+        if let Some(second) = second
+            && sent < first.len() + second.len()
+        {
+            self.push(Rc::clone(second));
+            let left = sent.saturating_sub(first.len());
+            if left > 0 {
+                // Then it is alone in line.
+                self.advance(left);
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes that have not left yet.
     pub fn queued(&self) -> usize {
         self.queued
@@ -50,15 +70,24 @@ impl Stream {
                 *slice = IoSlice::new(if used == 0 { &bytes[self.sent..] } else { bytes });
                 used += 1;
             }
-            match self.socket.write_vectored(&slices[..used]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => self.advance(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match Self::write(&mut self.socket, &slices[..used])? {
+                0 => return Ok(()),
+                count => self.advance(count),
             }
         }
         Ok(())
+    }
+
+    /// How much of the buffers the system takes now.
+    fn write(socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match socket.write_vectored(slices) {
+                Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => return Err(ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Reads what is there: `None` when there is nothing now, `Some(0)` when the peer has closed.

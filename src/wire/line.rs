@@ -18,74 +18,107 @@ impl fmt::Display for LineTooLong {
 
 impl std::error::Error for LineTooLong {}
 
-/// Cuts a stream into lines. After each [`push`](LineBuffer::push) take lines until there is none: then
-/// memory is bounded by one line and one read.
+/// Cuts a stream into lines: [`feed`](LineBuffer::feed) it what was read. Memory is bounded by one unfinished line.
 #[derive(Debug)]
 pub struct LineBuffer {
     max: usize,
-    bytes: Vec<u8>,
-    /// Where the first line not yet given begins.
-    start: usize,
-    /// Up to where no newline is known to be, so that a byte is looked at once.
-    scanned: usize,
+    /// The line that has begun and not ended.
+    unfinished: Vec<u8>,
     poisoned: bool,
 }
 
 impl LineBuffer {
     /// A buffer for lines of at most `max` bytes, not counting `\n` or `\r\n`. Allocates nothing yet.
     pub fn new(max: usize) -> LineBuffer {
-        LineBuffer { max, bytes: Vec::new(), start: 0, scanned: 0, poisoned: false }
+        LineBuffer { max, unfinished: Vec::new(), poisoned: false }
     }
 
-    /// Appends what was read. Ignored after a line was too long.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if !self.poisoned {
-            self.bytes.extend_from_slice(bytes);
-        }
+    /// The lines that end in `input`, which was read after everything before. Whole lines are borrowed from it; what
+    /// follows the last is kept once there is no line left to take.
+    pub fn feed<'l, 'i>(&'l mut self, input: &'i [u8]) -> Lines<'l, 'i> {
+        Lines { buffer: self, input, was_kept: false }
     }
 
-    /// The next line without its ending (`\n` or `\r\n`); empty lines are skipped. `None` until more comes.
-    /// A line over the bound is an error once; after it there is nothing.
-    #[expect(clippy::should_implement_trait, reason = "a line borrows from the buffer, which Iterator can't say")]
-    pub fn next(&mut self) -> Option<Result<&[u8], LineTooLong>> {
-        loop {
-            let Some(offset) = self.bytes[self.scanned..].iter().position(|byte| *byte == b'\n') else {
-                self.scanned = self.bytes.len();
-                let pending = &self.bytes[self.start..];
-                // A return at the end may yet be half of the line's ending.
-                if pending.strip_suffix(b"\r").unwrap_or(pending).len() > self.max {
-                    return Some(Err(self.poison()));
-                }
-                self.compact();
-                return None;
-            };
-            let start = self.start;
-            let newline = self.scanned + offset;
-            self.start = newline + 1;
-            self.scanned = newline + 1;
-            let end = if self.bytes[start..newline].ends_with(b"\r") { newline - 1 } else { newline };
-            if end - start > self.max {
-                return Some(Err(self.poison()));
-            }
-            if end > start {
-                return Some(Ok(&self.bytes[start..end]));
-            }
-        }
+    /// The buffer with what it holds, and an empty one in its place.
+    pub fn take(&mut self) -> LineBuffer {
+        let empty = LineBuffer::new(self.max);
+        std::mem::replace(self, empty)
     }
 
     fn poison(&mut self) -> LineTooLong {
         *self = LineBuffer { poisoned: true, ..LineBuffer::new(self.max) };
         LineTooLong { max: self.max }
     }
+}
 
-    /// Lets go of lines already given: thousands of quiet connections must cost no buffers.
-    fn compact(&mut self) {
-        if self.start > 0 {
-            self.bytes = self.bytes[self.start..].to_vec();
-            self.scanned -= self.start;
-            self.start = 0;
+/// See [`LineBuffer::feed`].
+#[derive(Debug)]
+pub struct Lines<'l, 'i> {
+    buffer: &'l mut LineBuffer,
+    input: &'i [u8],
+    /// The line given last was begun by earlier input: it is let go of now.
+    was_kept: bool,
+}
+
+impl Lines<'_, '_> {
+    /// The next line without its ending (`\n` or `\r\n`); empty lines are skipped. `None` until more comes.
+    /// A line over the bound is an error once; after it there is nothing.
+    #[expect(clippy::should_implement_trait, reason = "a line borrows from the buffer, which Iterator can't say")]
+    pub fn next(&mut self) -> Option<Result<&[u8], LineTooLong>> {
+        loop {
+            if std::mem::take(&mut self.was_kept) {
+                // Thousands of quiet connections must cost no buffers.
+                self.buffer.unfinished = Vec::new();
+            }
+            if self.buffer.poisoned {
+                return None;
+            }
+            let Some(offset) = self.input.iter().position(|byte| *byte == b'\n') else {
+                return self.keep().err().map(Err);
+            };
+            let (end, rest) = (&self.input[..offset], &self.input[offset + 1..]);
+            self.input = rest;
+            if self.buffer.unfinished.is_empty() {
+                let line = without_return(end);
+                if line.len() > self.buffer.max {
+                    return Some(Err(self.buffer.poison()));
+                }
+                if !line.is_empty() {
+                    return Some(Ok(line));
+                }
+                continue;
+            }
+            self.was_kept = true;
+            if self.buffer.unfinished.len() + end.len() > self.buffer.max + 1 {
+                return Some(Err(self.buffer.poison()));
+            }
+            self.buffer.unfinished.extend_from_slice(end);
+            let length = without_return(&self.buffer.unfinished).len();
+            if length > self.buffer.max {
+                return Some(Err(self.buffer.poison()));
+            }
+            if length > 0 {
+                return Some(Ok(&self.buffer.unfinished[..length]));
+            }
         }
     }
+
+    /// Keeps what is left of the input: a line that has begun.
+    fn keep(&mut self) -> Result<(), LineTooLong> {
+        let rest = std::mem::take(&mut self.input);
+        let length = self.buffer.unfinished.len() + rest.len();
+        // A return at the end may yet be half of the line's ending.
+        let ends_with_return = rest.last().or(self.buffer.unfinished.last()) == Some(&b'\r');
+        if length - usize::from(ends_with_return) > self.buffer.max {
+            return Err(self.buffer.poison());
+        }
+        self.buffer.unfinished.extend_from_slice(rest);
+        Ok(())
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -93,8 +126,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn drain(buffer: &mut LineBuffer, lines: &mut Vec<Result<Vec<u8>, LineTooLong>>) {
-        while let Some(line) = buffer.next() {
+    fn drain(buffer: &mut LineBuffer, input: &[u8], lines: &mut Vec<Result<Vec<u8>, LineTooLong>>) {
+        let mut fed = buffer.feed(input);
+        while let Some(line) = fed.next() {
             lines.push(line.map(<[u8]>::to_vec));
         }
     }
@@ -106,8 +140,7 @@ mod tests {
             let mut buffer = LineBuffer::new(4);
             let mut lines = Vec::new();
             for chunk in input.chunks(size) {
-                buffer.push(chunk);
-                drain(&mut buffer, &mut lines);
+                drain(&mut buffer, chunk, &mut lines);
             }
             assert_eq!(lines, expected, "in chunks of {size}");
         }
@@ -131,19 +164,21 @@ mod tests {
     #[test]
     fn an_over_long_line_ends_the_stream_and_frees_its_memory() {
         let mut buffer = LineBuffer::new(4);
-        buffer.push(&[b'x'; 9_000]);
-        assert_eq!(buffer.next(), Some(Err(LineTooLong { max: 4 })));
-        buffer.push(b"\nab\n");
-        assert_eq!(buffer.next(), None);
-        assert_eq!(buffer.bytes.capacity(), 0);
+        let mut lines = buffer.feed(&[b'x'; 9_000]);
+        assert_eq!(lines.next(), Some(Err(LineTooLong { max: 4 })));
+        assert_eq!(lines.next(), None);
+        assert_eq!(buffer.feed(b"\nab\n").next(), None);
+        assert_eq!(buffer.unfinished.capacity(), 0);
     }
 
     #[test]
     fn nothing_is_kept_between_lines() {
         let mut buffer = LineBuffer::new(1_024);
-        buffer.push(b"{\"id\":1}\n{\"id\":2}\n");
-        while buffer.next().is_some() {}
-        assert_eq!(buffer.bytes.capacity(), 0);
+        for input in [&b"{\"id\":1}\n{\"id\":2}\n"[..], b"{\"id\":1}\n{\"id", b"\":2}\n"] {
+            let mut lines = buffer.feed(input);
+            while lines.next().is_some() {}
+        }
+        assert_eq!(buffer.unfinished.capacity(), 0);
     }
 
     proptest! {
@@ -154,8 +189,7 @@ mod tests {
         ) {
             let mut whole = LineBuffer::new(5);
             let mut expected = Vec::new();
-            whole.push(&input);
-            drain(&mut whole, &mut expected);
+            drain(&mut whole, &input, &mut expected);
 
             let mut buffer = LineBuffer::new(5);
             let mut lines = Vec::new();
@@ -163,9 +197,8 @@ mod tests {
             for cut in cuts {
                 let (chunk, after) = rest.split_at(cut.min(rest.len()));
                 rest = after;
-                buffer.push(chunk);
-                drain(&mut buffer, &mut lines);
-                prop_assert!(buffer.bytes.len() <= 6, "one unfinished line and its return at most");
+                drain(&mut buffer, chunk, &mut lines);
+                prop_assert!(buffer.unfinished.len() <= 6, "one unfinished line and its return at most");
             }
             prop_assert_eq!(lines, expected);
         }

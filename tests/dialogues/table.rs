@@ -160,7 +160,7 @@ impl Table {
     fn deliver(&mut self) {
         while let Some(output) = self.pool.poll_output() {
             match output {
-                Output::ToMiner { session, bytes } => self.wires.get_mut(&session).unwrap().receive(&bytes),
+                Output::ToMiner { session, line } => self.wires.get_mut(&session).unwrap().receive(&line),
                 Output::CloseMiner { session, reason } => {
                     self.wires.get_mut(&session).unwrap().closed = Some(reason);
                 }

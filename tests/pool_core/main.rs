@@ -19,4 +19,5 @@ mod shares;
 mod storm;
 mod terms;
 mod times;
+mod vardiff;
 mod wallet;

@@ -299,10 +299,10 @@ impl Scene {
     fn deliver(&mut self) {
         while let Some(output) = self.pool.poll_output() {
             match output {
-                Output::ToMiner { session, bytes } => {
+                Output::ToMiner { session, line } => {
                     let Some(rig) = self.rigs.get_mut(&session) else { continue };
                     let before = rig.lines.len();
-                    rig.receive(&bytes);
+                    rig.receive(&line);
                     self.effects.extend(rig.lines[before..].iter().cloned().map(Effect::Line));
                 }
                 Output::CloseMiner { session, reason } => {

@@ -184,7 +184,12 @@ fn a_difficulty_is_announced_before_each_job_that_it_applies_to() {
     let key = scene.rig(1);
     let first = scene.rigs[&key].job().clone();
     for number in 0..40 {
-        let (_, reply) = scene.work(key, &number.to_string(), Want::Share);
+        let share = scene.rig_mut(key).mine(Want::Share);
+        scene.submit(key, &number.to_string(), &share);
+    }
+    scene.advance(300);
+    for number in 0..40 {
+        let reply = scene.rigs[&key].reply(&number.to_string()).unwrap();
         assert_eq!(reply["result"], true, "each share is judged by what its job was sent with");
     }
     let jobs = scene.rigs[&key].jobs.clone();

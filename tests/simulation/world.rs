@@ -355,10 +355,10 @@ impl World {
             && let Some(output) = self.pool.poll_output()
         {
             match output {
-                Output::ToMiner { session, bytes } => {
-                    bytes.hash(&mut self.transcript);
+                Output::ToMiner { session, line } => {
+                    line.hash(&mut self.transcript);
                     if let Some(miner) = self.miners.get_mut(&session) {
-                        miner.receive(&bytes);
+                        miner.receive(&line);
                     }
                 }
                 Output::CloseMiner { session, .. } => {

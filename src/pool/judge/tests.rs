@@ -70,7 +70,7 @@ fn at<'a>(share: &Submission<'a>, nonce: u32) -> Submission<'a> {
 }
 
 fn judged(job: &Job, submission: &Submission) -> Verdict {
-    judge(job, submission, Algorithm::Scrypt, EXTRANONCE2.len(), 0)
+    judge(job, submission, Algorithm::Scrypt, &mut Hasher::new(), EXTRANONCE2.len(), 0)
 }
 
 /// The first nonce for which the header meets the job's own target, or does not.
@@ -92,7 +92,7 @@ fn refused(change: impl Fn(&mut Job, &mut Submission), expected: Reject, code: u
         }
         let verdict = judged(&job, &found);
         assert_eq!(verdict.credit, Err(expected.clone()), "with a header that solves: {solves}");
-        assert_eq!(expected.code().number(), code);
+        assert_eq!(expected.code().digits(), code.to_string());
         assert!(expected.reason().len() <= 28, "cgminer's screen cuts {:?}", expected.reason());
     }
 }
@@ -117,7 +117,9 @@ fn times_up_to_the_bounds_are_taken_and_the_upper_one_moves_on() {
         let share = Submission { ntime, ..submission(&job) };
         // One unit of difficulty is met by nearly every hash; the few others are another time.
         (0..).find_map(|nonce| {
-            let verdict = judge(&job, &at(&share, nonce), Algorithm::Scrypt, EXTRANONCE2.len(), elapsed_s);
+            let mut hasher = Hasher::new();
+            let share = at(&share, nonce);
+            let verdict = judge(&job, &share, Algorithm::Scrypt, &mut hasher, EXTRANONCE2.len(), elapsed_s);
             Some(verdict.credit).filter(|credit| *credit != Err(Reject::LowDifficulty))
         })
     };

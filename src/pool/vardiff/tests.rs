@@ -1,58 +1,48 @@
-//! Vardiff against simulated rigs whose shares arrive as a Poisson process.
+//! One connection at a time, with shares that come as told. How it fares with rigs that are subject to chance
+//! is simulated by `edgepool bench vardiff` and its tests.
 
-use crate::base::rng::Rng;
+use proptest::prelude::*;
 
 use super::*;
 
 const TARGET_MS: u64 = 15_000;
-const HOUR: u64 = 3_600_000;
 
 fn difficulty(value: f64) -> Difficulty {
     Difficulty::from_f64(value).unwrap()
 }
 
 fn spec() -> VardiffSpec {
-    VardiffSpec { start: difficulty(64.0), min: difficulty(0.0001), max: difficulty(1e9), target_share_ms: TARGET_MS }
+    VardiffSpec { start: difficulty(64.0), min: difficulty(0.0001), max: difficulty(1e11), target_share_ms: TARGET_MS }
 }
 
-/// A rig and its connection, tended every second as the pool does.
-struct Rig {
+/// A connection and its time; shares come exactly when a rig finds them on average.
+struct Link {
     vardiff: Vardiff,
     spec: VardiffSpec,
-    rng: Rng,
     now: u64,
-    /// Difficulty per millisecond.
-    speed: f64,
-    changes: u32,
-    shares: u32,
+    /// Difficulty that is worked off, in units.
+    done: f64,
+    changes: Vec<Difficulty>,
 }
 
-impl Rig {
-    /// A rig that would send one share per target interval at difficulty `fit`.
-    fn new(fit: f64, spec: VardiffSpec, seed: u64) -> Rig {
-        let vardiff = Vardiff::new(&spec, 0);
-        Rig { vardiff, spec, rng: Rng::new(seed), now: 0, speed: fit / TARGET_MS as f64, changes: 0, shares: 0 }
+impl Link {
+    fn new(spec: VardiffSpec) -> Link {
+        Link { vardiff: Vardiff::new(&spec, 0), spec, now: 0, done: 0.0, changes: Vec::new() }
     }
 
-    fn run(&mut self, span_ms: u64) {
-        let end = self.now + span_ms;
-        // Forgetful arrivals may be drawn anew at each step: per step the chance of another share is the same.
-        const STEP: u64 = 50;
-        while self.now < end {
-            let per_step = self.speed * STEP as f64 / self.vardiff.difficulty().as_f64();
-            // Far too fast a rig is limited to what a wire carries.
-            let mut chance = per_step.min(20.0);
-            while chance > 0.0 {
-                let drawn = self.rng.next_u64() as f64 / u64::MAX as f64;
-                if drawn < 1.0 - (-chance.min(0.5)).exp() {
-                    self.shares += 1;
-                    let at = self.vardiff.difficulty();
-                    let changed = self.vardiff.handle_share(at, &self.spec, self.now);
-                    self.note(changed);
-                }
-                chance -= 0.5;
+    /// A rig that `fit` would suit works for so long; `None` for silence.
+    fn run(&mut self, fit: Option<f64>, span_ms: u64) {
+        let pace = fit.map_or(0.0, |fit| fit * 65_536.0 / self.spec.target_share_ms as f64);
+        for _ in 0..span_ms / 10 {
+            self.now += 10;
+            // What was done for a harder share is no part of an easier one.
+            self.done = self.done.min(self.vardiff.difficulty().units() as f64) + pace * 10.0;
+            while self.done >= self.vardiff.difficulty().units() as f64 {
+                let at = self.vardiff.difficulty();
+                self.done -= at.units() as f64;
+                let changed = self.vardiff.handle_share(at, &self.spec, self.now);
+                self.note(changed);
             }
-            self.now += STEP;
             if self.now.is_multiple_of(1_000) {
                 let changed = self.vardiff.handle_timeout(&self.spec, self.now);
                 self.note(changed);
@@ -63,136 +53,237 @@ impl Rig {
     fn note(&mut self, changed: Option<Difficulty>) {
         if let Some(changed) = changed {
             assert_eq!(changed, self.vardiff.difficulty());
-            assert!(changed >= self.spec.min && changed <= self.spec.max);
-            self.changes += 1;
+            self.changes.push(changed);
         }
     }
 
-    /// How many times too fast the shares come.
-    fn ratio(&self) -> f64 {
-        self.speed * TARGET_MS as f64 / self.vardiff.difficulty().as_f64()
+    #[track_caller]
+    fn fits(&self, fit: f64) {
+        let found = self.vardiff.difficulty().as_f64() / fit;
+        assert!((0.97..1.03).contains(&found), "{found} times what fits, after {:?}", self.changes);
+    }
+}
+
+fn fitted(fit: f64) -> Link {
+    let mut link = Link::new(spec());
+    link.run(Some(fit), 170_000);
+    link.fits(fit);
+    link.changes.clear();
+    link
+}
+
+#[test]
+fn a_rig_is_measured_with_easy_shares_and_then_fitted() {
+    let mut link = Link::new(spec());
+    link.run(Some(1_000.0), 60_000);
+    assert_eq!(link.vardiff.fitted(&link.spec), None);
+    assert!(link.vardiff.difficulty().as_f64() < 100.0, "ten times as many shares as are wanted");
+    link.run(Some(1_000.0), 110_000);
+    link.fits(1_000.0);
+    assert_eq!(link.vardiff.fitted(&link.spec), Some(link.vardiff.difficulty()));
+    link.changes.clear();
+    link.run(Some(1_000.0), 7_200_000);
+    assert_eq!(link.changes, []);
+}
+
+#[test]
+fn another_hashrate_is_noticed_and_measured() {
+    for (factor, within_min) in [(0.1, 8), (0.5, 20), (0.7, 60), (1.35, 60), (2.0, 10), (50.0, 4)] {
+        let mut link = fitted(1_000.0);
+        link.run(Some(1_000.0 * factor), within_min * 60_000);
+        link.fits(1_000.0 * factor);
+        let left = link.changes.len();
+        link.run(Some(1_000.0 * factor), 3_600_000);
+        assert_eq!(link.changes.len(), left, "{factor}");
     }
 }
 
 #[test]
-fn every_hashrate_is_fitted_from_the_same_start() {
-    let mut settled = 0;
-    let mut all = 0;
-    for decade in -3..=8 {
-        for seed in 0..8 {
-            let mut rig = Rig::new(3.3 * 10f64.powi(decade), spec(), seed * 100 + (decade + 10) as u64);
-            rig.run(HOUR);
-            let ratio = rig.ratio();
-            assert!((0.4..2.5).contains(&ratio), "decade {decade}, seed {seed}: {ratio}");
-            all += 1;
-            settled += u32::from((1.0 / 1.5..=1.5).contains(&ratio));
+fn silence_brings_the_difficulty_down_to_the_least_and_no_further() {
+    let mut link = Link::new(spec());
+    link.run(None, 60_000);
+    assert!(link.changes.is_sorted_by(|before, after| before > after), "{:?}", link.changes);
+    assert_eq!(link.changes.last(), Some(&spec().min));
+    let mut link = fitted(1_000.0);
+    link.run(None, 3_600_000);
+    assert!(link.changes.is_sorted_by(|before, after| before > after), "{:?}", link.changes);
+    assert_eq!(link.changes.last(), Some(&spec().min));
+    // When it is back it is measured as if there had been no silence.
+    link.run(Some(1_000.0), 170_000);
+    link.fits(1_000.0);
+}
+
+#[test]
+fn time_without_a_job_is_no_silence() {
+    let mut links = [Link::new(spec()), fitted(64.0)];
+    for link in &mut links {
+        let before = link.vardiff.difficulty();
+        for _ in 0..600 {
+            link.now += 1_000;
+            link.vardiff.wait(link.now);
+            assert_eq!(link.vardiff.handle_timeout(&link.spec, link.now), None);
         }
-    }
-    assert!(settled * 100 >= all * 90, "{settled} of {all} are within a factor of 1.5 after an hour");
-}
-
-#[test]
-fn a_steady_rig_is_left_in_peace() {
-    let (mut changes, mut worst, seeds) = (0, 0, 60);
-    for seed in 0..seeds {
-        let mut rig = Rig::new(1_000.0, spec(), seed);
-        rig.run(HOUR);
-        rig.changes = 0;
-        rig.run(HOUR);
-        changes += rig.changes;
-        worst = worst.max(rig.changes);
-    }
-    assert!(changes <= 2 * seeds as u32, "{changes} changes in {seeds} steady hours");
-    assert!(worst <= 8, "{worst} changes in one steady hour");
-}
-
-#[test]
-fn far_too_fast_a_rig_is_slowed_within_a_minute() {
-    for seed in 0..10 {
-        let mut rig = Rig::new(6.4e7, spec(), seed);
-        rig.run(60_000);
-        assert!(rig.ratio() < 30.0, "{}", rig.ratio());
-        assert!(rig.shares < 600, "{} shares in the first minute", rig.shares);
+        assert_eq!(link.vardiff.difficulty(), before);
     }
 }
 
 #[test]
-fn twice_too_fast_means_twice_the_difficulty() {
-    let spec = VardiffSpec { start: Difficulty::ONE, ..spec() };
-    let mut vardiff = Vardiff::new(&spec, 0);
-    let mut seen = Vec::new();
-    for count in 1..400 {
-        seen.extend(vardiff.handle_share(vardiff.difficulty(), &spec, count * TARGET_MS / 2));
-        if !seen.is_empty() {
-            break;
+fn a_password_names_where_it_starts_and_what_it_never_falls_below() {
+    let mut link = Link::new(spec());
+    link.vardiff.suggest(difficulty(512.0), true, &spec(), 0);
+    assert_eq!(link.vardiff.difficulty(), difficulty(512.0));
+    link.run(None, 3_600_000);
+    link.run(Some(5.0), 3_600_000);
+    assert_eq!(link.changes, [], "neither silence nor a slow rig lowers it");
+    link.vardiff.suggest(difficulty(1.0), false, &spec(), link.now);
+    assert_eq!(link.vardiff.difficulty(), difficulty(512.0));
+    link.run(Some(4_000.0), 600_000);
+    link.fits(4_000.0);
+}
+
+#[test]
+fn a_wish_is_granted_until_shares_prove_it_wrong() {
+    let mut link = Link::new(spec());
+    link.vardiff.suggest(difficulty(1_000.0), false, &spec(), 0);
+    link.run(Some(1_000.0), 3_600_000);
+    assert_eq!((link.vardiff.difficulty(), link.changes.len()), (difficulty(1_000.0), 0));
+    assert_eq!(link.vardiff.fitted(&spec()), None, "what it wished for is not what suits it");
+    link.vardiff.suggest(difficulty(2.0), false, &spec(), link.now);
+    assert_eq!(link.vardiff.difficulty(), difficulty(2.0));
+    link.run(Some(1_000.0), 170_000);
+    link.fits(1_000.0);
+    // Who was measured is known better than by what it wishes.
+    let measured = link.vardiff.difficulty();
+    link.vardiff.suggest(difficulty(2.0), false, &spec(), link.now);
+    assert_eq!(link.vardiff.difficulty(), measured);
+}
+
+#[test]
+fn who_comes_back_starts_where_it_was() {
+    let mut link = Link::new(spec());
+    link.vardiff.start(Some(difficulty(1_000.0)), &spec(), 0);
+    assert_eq!(link.vardiff.fitted(&spec()), Some(difficulty(1_000.0)));
+    link.run(Some(1_000.0), 3_600_000);
+    assert_eq!((link.vardiff.difficulty(), link.changes.len()), (difficulty(1_000.0), 0));
+    // One that has changed meanwhile is found out sooner than one that changes later.
+    let noticed = |mut link: Link| {
+        let start = link.now;
+        while link.changes.is_empty() {
+            link.run(Some(250.0), 1_000);
         }
-    }
-    assert_eq!(seen, [difficulty(2.0)]);
-    // From there on a share comes in each interval, and nothing more is changed.
-    let from = 400 * TARGET_MS;
-    let mut vardiff = Vardiff::new(&VardiffSpec { start: difficulty(2.0), ..spec.clone() }, from);
-    for count in 1..500 {
-        assert_eq!(vardiff.handle_share(vardiff.difficulty(), &spec, from + count * TARGET_MS), None);
-    }
+        link.now - start
+    };
+    let mut returned = Link::new(spec());
+    returned.vardiff.start(Some(difficulty(1_000.0)), &spec(), 0);
+    assert!(noticed(returned) * 3 < noticed(fitted(1_000.0)) * 2);
 }
 
 #[test]
-fn a_rig_that_slows_is_followed_down() {
-    for seed in 0..20 {
-        let mut rig = Rig::new(1_000.0, spec(), seed);
-        rig.run(HOUR);
-        rig.speed /= 20.0;
-        rig.run(HOUR);
-        assert!((0.4..2.5).contains(&rig.ratio()), "seed {seed}: {}", rig.ratio());
-    }
-}
-
-#[test]
-fn silence_brings_the_difficulty_down_to_the_floor_and_no_further() {
-    let mut vardiff = Vardiff::new(&spec(), 0);
-    let mut last = vardiff.difficulty();
-    for second in 0..4 * 3_600 {
-        if let Some(changed) = vardiff.handle_timeout(&spec(), second * 1_000) {
-            assert!(changed < last);
-            last = changed;
-        }
-    }
-    assert_eq!(last, spec().min);
-
-    // The floor that a rig asked for holds too.
-    let mut vardiff = Vardiff::new(&spec(), 0);
-    vardiff.suggest(difficulty(512.0), true, &spec(), 0);
-    assert_eq!(vardiff.difficulty(), difficulty(512.0));
-    for second in 0..3_600 {
-        assert_eq!(vardiff.handle_timeout(&spec(), second * 1_000), None);
-    }
-    vardiff.suggest(difficulty(1.0), false, &spec(), HOUR);
-    assert_eq!(vardiff.difficulty(), difficulty(512.0));
-}
-
-#[test]
-fn nothing_leaves_the_bounds() {
-    let narrow = VardiffSpec { start: difficulty(1e9), min: difficulty(10.0), max: difficulty(100.0), ..spec() };
-    assert_eq!(Vardiff::new(&narrow, 0).difficulty(), narrow.max);
-    for (fit, expected) in [(1e7, narrow.max), (0.01, narrow.min)] {
-        let mut rig = Rig::new(fit, narrow.clone(), 1);
-        rig.run(HOUR);
-        assert_eq!(rig.vardiff.difficulty(), expected);
-    }
-    let mut vardiff = Vardiff::new(&narrow, 0);
-    vardiff.suggest(difficulty(1e12), true, &narrow, 0);
-    assert_eq!(vardiff.difficulty(), narrow.max);
-    vardiff.suggest(difficulty(0.001), true, &narrow, 0);
-    assert_eq!(vardiff.difficulty(), narrow.min);
+fn the_network_caps_a_difficulty_without_being_taken_for_a_slow_rig() {
+    let mut link = fitted(1_000.0);
+    let suits = link.vardiff.difficulty();
+    link.vardiff.limit(difficulty(10.0), &spec());
+    assert_eq!(link.vardiff.difficulty(), difficulty(10.0));
+    link.run(Some(1_000.0), 3_600_000);
+    assert_eq!((link.vardiff.difficulty(), link.changes.len()), (difficulty(10.0), 0));
+    assert_eq!(link.vardiff.fitted(&spec()), Some(suits));
+    link.vardiff.limit(difficulty(1e6), &spec());
+    assert_eq!(link.vardiff.difficulty(), suits);
+    // Also while it is measured, and while it is looked for.
+    let mut link = Link::new(spec());
+    link.vardiff.limit(difficulty(0.5), &spec());
+    assert_eq!(link.vardiff.difficulty(), difficulty(0.5));
+    link.run(Some(1_000.0), 60_000);
+    assert_eq!(link.vardiff.difficulty(), difficulty(0.5));
+    link.vardiff.limit(difficulty(1e6), &spec());
+    link.fits(1_000.0);
 }
 
 #[test]
 fn shares_of_older_jobs_count_for_the_work_that_they_are() {
     // Shares found at the old, lower difficulty keep coming for a while after a change: no ratchet.
-    let spec = VardiffSpec { start: difficulty(64.0), ..spec() };
-    let mut vardiff = Vardiff::new(&spec, 0);
+    let mut vardiff = Vardiff::new(&spec(), 0);
     for count in 0..60 {
-        assert_eq!(vardiff.handle_share(difficulty(1.0), &spec, count * 20), None);
+        assert_eq!(vardiff.handle_share(difficulty(0.1), &spec(), count * 20), None);
     }
-    assert_eq!(vardiff.difficulty(), difficulty(64.0));
+    let mut link = fitted(1_000.0);
+    for count in 0..200 {
+        assert_eq!(link.vardiff.handle_share(difficulty(1.0), &spec(), link.now + count * 20), None);
+    }
+}
+
+#[test]
+fn difficulties_are_short_and_near() {
+    for (units, expected) in [
+        (0.0, 1),
+        (0.4, 1),
+        (1.0, 1),
+        (63.4, 63),
+        (127.4, 127),
+        (128.9, 128),
+        (129.1, 130),
+        (1e18, 999_799_117_276_250_112),
+    ] {
+        assert_eq!(round(units).units(), expected, "{units}");
+    }
+    assert_eq!(shortened(129).units(), 128);
+    assert_eq!(shortened(u64::MAX).units(), 127 << 57);
+    assert_eq!(round(f64::MAX).units(), 127 << 57);
+}
+
+/// What can happen to a connection.
+#[derive(Clone, Debug)]
+enum Event {
+    Pass(u64),
+    Shares(u8, u64),
+    Wish(u64, bool),
+    Network(u64),
+    Back(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let units = || (0..50u32, 1..=u64::MAX).prop_map(|(shift, units)| (units >> shift).max(1));
+    prop_oneof![
+        (0..400_000u64).prop_map(Event::Pass),
+        (1..=255u8, units()).prop_map(|(count, units)| Event::Shares(count, units)),
+        (units(), any::<bool>()).prop_map(|(units, lasting)| Event::Wish(units, lasting)),
+        units().prop_map(Event::Network),
+        units().prop_map(Event::Back),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_leaves_the_bounds_and_all_is_printed_exactly(events in prop::collection::vec(event(), 1..60)) {
+        let units = |units| Difficulty::from_units(units).unwrap();
+        let spec = VardiffSpec { start: units(1 << 22), min: units(100), max: units(1 << 40), target_share_ms: TARGET_MS };
+        let (mut vardiff, mut now, mut network) = (Vardiff::new(&spec, 0), 0, u64::MAX);
+        for event in events {
+            match event {
+                Event::Pass(ms) => {
+                    now += ms;
+                    vardiff.handle_timeout(&spec, now);
+                }
+                Event::Shares(count, at) => {
+                    for _ in 0..count {
+                        now += 1;
+                        vardiff.handle_share(units(at), &spec, now);
+                    }
+                }
+                Event::Wish(wanted, lasting) => vardiff.suggest(units(wanted), lasting, &spec, now),
+                Event::Back(remembered) => vardiff.start(Some(units(remembered)), &spec, now),
+                Event::Network(difficulty) => {
+                    network = difficulty;
+                    vardiff.limit(units(difficulty), &spec);
+                }
+            }
+            let found = vardiff.difficulty();
+            prop_assert!(found.units() <= network);
+            prop_assert!(found <= spec.max);
+            // Only a network that is easier still takes it below the least.
+            prop_assert!(found >= spec.min || network < 102, "{found} with {network}");
+            let read: f64 = found.to_string().parse().unwrap();
+            prop_assert_eq!(Difficulty::from_f64(read), Some(found));
+        }
+    }
 }

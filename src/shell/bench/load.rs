@@ -2,6 +2,7 @@
 //! and every rig are played here, over real sockets. What is measured holds for both of them on one machine: the
 //! rigs take processor time too, so the pool's own is told beside each figure.
 
+mod bare;
 mod crowd;
 mod figures;
 mod node;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::ledger::Scratch;
@@ -41,6 +43,9 @@ const SENDERS: usize = 500;
 const ADDRESSES: usize = 100;
 /// Fewer than a job remembers.
 const MOST_SHARES: u64 = 1_000_000;
+
+/// Descriptors that are not of rigs, here and in the pool.
+const SPARE: usize = 128;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +89,10 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<(), Failure> {
     for signal in [SIGINT, SIGTERM] {
         let registered = signal_hook::flag::register(signal, interrupted.clone());
         registered.map_err(io_failure("listening for signals"))?;
+    }
+    let most = descriptors().saturating_sub(SPARE);
+    if options.connections > most {
+        return Err(Failure(format!("the limit of open files (ulimit -Hn) allows --connections {most} at most")));
     }
     let below = options.data_dir.clone().unwrap_or_else(std::env::temp_dir);
     let scratch = Scratch::below(&below).map_err(|error| Failure(error.to_string()))?;
@@ -135,6 +144,13 @@ fn crowded(
         return Err(Failure(format!("{accepted} shares were taken that nobody has mined")));
     }
     figures.judged(refused, took, pool.cpu_s() - cpu);
+
+    let bytes = crowd.job_bytes();
+    drop((crowd, pool));
+    // It takes two descriptors for each socket.
+    if 2 * options.connections <= descriptors().saturating_sub(SPARE) {
+        figures.bare(bytes, &bare::spreads(options.connections, bytes, BLOCKS)?);
+    }
     Ok(())
 }
 
@@ -162,6 +178,14 @@ fn credited(
     }
     figures.written(written);
     Ok(())
+}
+
+/// How many descriptors this process and its pool may have open each, after asking for all that are allowed.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let in_force = if raised.is_ok() { limit.maximum } else { limit.current };
+    in_force.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// An address that belongs to nobody: regtest coins are worth nothing.

@@ -5,4 +5,5 @@ pub mod ledger;
 pub mod load;
 mod shares;
 mod system;
+pub mod vardiff;
 mod year;

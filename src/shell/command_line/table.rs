@@ -61,6 +61,9 @@ pub(super) const LOAD_SECONDS: Flag =
     Flag { name: "seconds", value: "N", about: "how long shares are sent, each of two times (default 10)" };
 pub(super) const SERVE: Flag =
     Flag { name: "serve", value: "FILE", about: "run only the pool of this configuration, with easy shares" };
+pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };
+pub(super) const TARGET_SHARE: Flag =
+    Flag { name: "target-share-s", value: "N", about: "the time between two shares that is aimed at (default 15)" };
 
 /// Every command, in the order of the help.
 pub(super) const COMMANDS: &[Entry] = &[
@@ -161,5 +164,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         about: "measure what thousands of rigs cost the pool",
         more: "Starts a pool in a process of its own, and plays a node and all its rigs over real sockets. Each rig takes a\n\
                file descriptor here and another in the pool. --serve is how it starts the pool whose shares are easy.",
+    },
+    Entry {
+        name: "bench vardiff",
+        operands: "",
+        flags: &[SEEDS, TARGET_SHARE],
+        about: "simulate how soon and how well difficulty fits rigs of every size",
+        more: "The pool's own VARDIFF under virtual time; needs neither rigs nor a node.",
     },
 ];

@@ -32,7 +32,7 @@ use ports::ports;
 pub const DEFAULT_PATH: &str = "/etc/edgepool/edgepool.json";
 
 /// Every default, as it would stand in the file.
-mod default {
+pub(super) mod default {
     pub const DATA_DIR: &str = "/var/lib/edgepool";
     pub const RPC_LISTEN: &str = "0.0.0.0:8080";
     pub const ADMIN_TOKEN: &str = "admin.token";
@@ -45,7 +45,7 @@ mod default {
     pub const EXTRANONCE2: usize = 4;
     pub const DIFFICULTY_START: f64 = 64.0;
     pub const DIFFICULTY_MIN: f64 = 0.0001;
-    pub const DIFFICULTY_MAX: f64 = 1e9;
+    pub const DIFFICULTY_MAX: f64 = 1e11;
     pub const TARGET_SHARE_S: u64 = 15;
     pub const FEE_PERCENT: &str = "1.0";
     pub const MIN_PAYOUT: &str = "0.001";

@@ -56,7 +56,7 @@ fn what_is_left_out_has_its_default_and_the_summary_shows_it_on_one_screen() {
     assert_eq!(pool.spec.chains[0].terms.fee_ppm, 10_000);
     assert_eq!(pool.spec.chains[0].terms.min_payout, 100_000);
     assert_eq!(pool.spec.window_ms, 24 * 3_600_000);
-    assert_eq!(pool.spec.vardiff.max.units(), 65_536_000_000_000);
+    assert_eq!(pool.spec.vardiff.max.units(), 6_553_600_000_000_000);
     let summary = check::summary(&config);
     for part in [
         "listen 0.0.0.0:3333, max_connections 4096, idle_timeout_s 600, extranonce2_size 4",

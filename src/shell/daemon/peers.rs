@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::rc::Rc;
 
 use mio::{Interest, Token};
 
@@ -13,6 +14,7 @@ use crate::pool::Pool;
 use crate::shell::listeners::Port;
 use crate::shell::peer::{Peer, PeerKind};
 use crate::shell::rpc_port;
+use crate::wire::stratum::Line;
 
 use super::{Daemon, FIRST_PEER, LINGER_MS};
 
@@ -136,11 +138,39 @@ impl Daemon {
         self.flush(key, now);
     }
 
+    /// Sends a line to a rig: a short one with those that follow for the same rig, in one call to the system.
+    pub(super) fn send(&mut self, key: Key, line: &Line, now: Now) {
+        if self.outbox.key != Some(key) {
+            self.send_outbox(None, now);
+            self.outbox.key = Some(key);
+        }
+        match line.shared() {
+            Some(shared) => self.send_outbox(Some(shared), now),
+            None => self.outbox.bytes.extend_from_slice(line),
+        }
+    }
+
+    /// Sends what is in the outbox, and `shared` after it.
+    pub(super) fn send_outbox(&mut self, shared: Option<&Rc<[u8]>>, now: Now) {
+        let Some(key) = self.outbox.key.take() else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return self.outbox.bytes.clear() };
+        let outcome = peer.stream.send(&self.outbox.bytes, shared);
+        self.outbox.bytes.clear();
+        self.settle(key, outcome, now);
+    }
+
     pub(super) fn flush(&mut self, key: Key, now: Now) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if let Err(error) = peer.stream.flush() {
+        let outcome = peer.stream.flush();
+        self.settle(key, outcome, now);
+    }
+
+    /// What follows when something was sent.
+    fn settle(&mut self, key: Key, outcome: io::Result<()>, now: Now) {
+        if let Err(error) = outcome {
             return self.close(key, &error.to_string(), now);
         }
+        let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.stream.queued() > peer.kind.backlog() {
             return self.close(key, "does not read what is sent", now);
         }
@@ -177,6 +207,13 @@ impl Daemon {
             self.close(key, "", now);
         }
     }
+}
+
+/// Short lines for one rig, gathered until one for another comes.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    key: Option<Key>,
+    bytes: Vec<u8>,
 }
 
 /// Adds a peer to the loop, for reading and writing from the start: readiness is edge-triggered, so there

@@ -232,12 +232,14 @@ impl Session<'_> {
                 Ok(0) => return Err(io::Error::other("the pool closed the connection")),
                 Ok(count) => {
                     self.heard_ms = now_ms;
-                    self.lines.push(&piece[..count]);
-                    while let Some(line) = self.lines.next() {
+                    let mut buffer = self.lines.take();
+                    let mut lines = buffer.feed(&piece[..count]);
+                    while let Some(line) = lines.next() {
                         let line = line.map_err(io::Error::other)?;
                         let message: Value = serde_json::from_slice(line)?;
                         self.take(&message)?;
                     }
+                    self.lines = buffer;
                 }
                 Err(error) if is_pause(&error) => {}
                 Err(error) => return Err(error),

@@ -1,5 +1,5 @@
-//! JSON of one line, borrowed from it: a submit is read hundreds of times a second, and its strings are
-//! copied only where they hold escapes. Depth is bounded by serde_json (128), size by the line.
+//! JSON of one line, borrowed from it: strings are copied only where they hold escapes. Depth is bounded by serde_json
+//! (128), size by the line.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// Any JSON value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json<'a> {
+    #[default]
     Null,
     Bool(bool),
     Number(Number),
@@ -18,11 +19,6 @@ pub enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Parses a whole line; `None` when it is not JSON. UTF-8 is checked once for all its strings.
-    pub fn parse(line: &'a [u8]) -> Option<Json<'a>> {
-        serde_json::from_str(std::str::from_utf8(line).ok()?).ok()
-    }
-
     /// The text, if this is a string.
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -37,14 +33,6 @@ impl<'a> Json<'a> {
             Json::Map(fields) => {
                 fields.iter().find(|(name, _)| name.text() == Some(key)).map_or(&Json::Null, |(_, value)| value)
             }
-            _ => &Json::Null,
-        }
-    }
-
-    /// The value at a place of a list; null where there is none.
-    pub fn item(&self, index: usize) -> &Json<'a> {
-        match self {
-            Json::List(items) => items.get(index).unwrap_or(&Json::Null),
             _ => &Json::Null,
         }
     }
@@ -94,10 +82,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let Some(first) = items.next_element()? else { return Ok(Json::List(Vec::new())) };
-        // A submit has five or six parameters: they shall not move while they are read.
-        let mut list = Vec::with_capacity(6);
-        list.push(first);
+        let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }

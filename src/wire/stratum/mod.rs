@@ -2,10 +2,15 @@
 //! writers). One line is one message. Never judges a share and knows no session: extranonce sizes, jobs
 //! and who is authorised are the pool's.
 
+mod envelope;
+mod id;
 mod json;
+mod line;
 mod reply;
 mod request;
 
+pub use id::Id;
+pub use line::Line;
 pub use reply::{
     Granted, NotifyParts, configure_reply, notify, reconnect, reply_error, reply_result, reply_true, set_difficulty,
     set_extranonce, set_version_mask, show_message, subscribe_reply,
@@ -16,23 +21,30 @@ pub use request::{Configure, Extranonce2, Message, Refused, Request, Submit, par
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErrorCode {
     /// Anything that has no number of its own: malformed requests, unknown methods.
-    Other = 20,
+    Other,
     /// The job is unknown, or its tip is gone (stale).
-    JobNotFound = 21,
+    JobNotFound,
     /// The same share was accepted before.
-    Duplicate = 22,
+    Duplicate,
     /// The hash does not meet the difficulty that the job was sent with.
-    LowDifficulty = 23,
+    LowDifficulty,
     /// The username was not authorised on this connection, or can't be.
-    Unauthorized = 24,
+    Unauthorized,
     /// `mining.subscribe` has to come first.
-    NotSubscribed = 25,
+    NotSubscribed,
 }
 
 impl ErrorCode {
-    /// The number on the wire.
-    pub fn number(self) -> u16 {
-        self as u16
+    /// The number on the wire, in decimal.
+    pub fn digits(self) -> &'static str {
+        match self {
+            ErrorCode::Other => "20",
+            ErrorCode::JobNotFound => "21",
+            ErrorCode::Duplicate => "22",
+            ErrorCode::LowDifficulty => "23",
+            ErrorCode::Unauthorized => "24",
+            ErrorCode::NotSubscribed => "25",
+        }
     }
 }
 

@@ -1,34 +1,37 @@
 //! What rigs are told: each writer makes one whole line, with its newline. Key order and shapes are those
 //! that old firmware has been seen to take.
 
-use super::{Configure, ErrorCode};
+use super::line::Writer;
+use super::{Configure, ErrorCode, Id, Line};
 use crate::base::Hash32;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// `true`: the share counts, the worker is authorised.
-pub fn reply_true(id: &Value) -> Vec<u8> {
-    reply(id, &true)
+pub fn reply_true(id: &Id) -> Line {
+    let mut line = Writer::new();
+    line.raw("{\"id\":").bytes(id.as_bytes()).raw(",\"result\":true,\"error\":null}").end()
 }
 
 /// Any other result.
-pub fn reply_result(id: &Value, result: &Value) -> Vec<u8> {
-    reply(id, result)
+pub fn reply_result(id: &Id, result: &impl Serialize) -> Line {
+    let mut line = Writer::new();
+    line.raw("{\"id\":").bytes(id.as_bytes()).raw(",\"result\":").json(result).raw(",\"error\":null}").end()
 }
 
 /// A refusal. cgminer shows `reject-reason`, most others the second item of `error`; about 28 characters
 /// of `reason` are seen.
-pub fn reply_error(id: &Value, code: ErrorCode, reason: &str) -> Vec<u8> {
-    let mut line = Line::new(128);
-    line.raw("{\"id\":").json(id).raw(",\"result\":null,\"error\":[").json(&code.number()).raw(",").json(reason);
-    line.raw(",null],\"reject-reason\":").json(reason).raw("}").end()
+pub fn reply_error(id: &Id, code: ErrorCode, reason: &str) -> Line {
+    let mut line = Writer::new();
+    line.raw("{\"id\":").bytes(id.as_bytes()).raw(",\"result\":null,\"error\":[").raw(code.digits());
+    line.raw(",").text(reason).raw(",null],\"reject-reason\":").text(reason).raw("}").end()
 }
 
 /// The answer to `mining.subscribe`. `session_id` is what the rig sends to resume, `extranonce2_len` the
 /// bytes it may vary. A rig that is told its old session and extranonce1 again sends its open shares again.
-pub fn subscribe_reply(id: &Value, session_id: &str, extranonce1: &[u8], extranonce2_len: usize) -> Vec<u8> {
+pub fn subscribe_reply(id: &Id, session_id: &str, extranonce1: &[u8], extranonce2_len: usize) -> Line {
     let subscriptions = json!([["mining.set_difficulty", session_id], ["mining.notify", session_id]]);
-    reply(id, &(subscriptions, hex::encode(extranonce1), extranonce2_len))
+    reply_result(id, &(subscriptions, hex::encode(extranonce1), extranonce2_len))
 }
 
 /// What the pool grants of the extensions that a rig asked for.
@@ -44,7 +47,7 @@ pub struct Granted {
 
 /// The answer to `mining.configure` (BIP310): every extension that was `asked` for with true or false, and
 /// the mask where version rolling is granted.
-pub fn configure_reply(id: &Value, asked: &Configure, granted: &Granted) -> Vec<u8> {
+pub fn configure_reply(id: &Id, asked: &Configure, granted: &Granted) -> Line {
     let mut result = serde_json::Map::new();
     if asked.version_rolling.is_some() {
         result.insert("version-rolling".into(), granted.version_mask.is_some().into());
@@ -61,33 +64,33 @@ pub fn configure_reply(id: &Value, asked: &Configure, granted: &Granted) -> Vec<
     for unknown in &asked.unknown {
         result.insert(unknown.clone(), false.into());
     }
-    reply(id, &result)
+    reply_result(id, &result)
 }
 
 /// Shares of jobs sent from now on must meet `difficulty`: the exact decimal number that is enforced, for
 /// `0.1` announced and 0.10000001 enforced loses shares.
-pub fn set_difficulty(difficulty: &str) -> Vec<u8> {
+pub fn set_difficulty(difficulty: &str) -> Line {
     push("mining.set_difficulty", |line| line.raw(difficulty))
 }
 
 /// The version bits that may be rolled from now on (BIP310).
-pub fn set_version_mask(mask: u32) -> Vec<u8> {
-    push("mining.set_version_mask", |line| line.json(&format!("{mask:08x}")))
+pub fn set_version_mask(mask: u32) -> Line {
+    push("mining.set_version_mask", |line| line.raw("\"").hex(&mask.to_be_bytes()).raw("\""))
 }
 
 /// From the next job on, coinbases carry this extranonce1. Only for rigs that asked for it: others go on with the
 /// one that they subscribed with, and all their shares are wrong.
-pub fn set_extranonce(extranonce1: &[u8], extranonce2_len: usize) -> Vec<u8> {
-    push("mining.set_extranonce", |line| line.json(&hex::encode(extranonce1)).raw(",").json(&extranonce2_len))
+pub fn set_extranonce(extranonce1: &[u8], extranonce2_len: usize) -> Line {
+    push("mining.set_extranonce", |line| line.raw("\"").hex(extranonce1).raw("\",").json(&extranonce2_len))
 }
 
 /// A text for the rig's display or log.
-pub fn show_message(text: &str) -> Vec<u8> {
-    push("client.show_message", |line| line.json(text))
+pub fn show_message(text: &str) -> Line {
+    push("client.show_message", |line| line.text(text))
 }
 
 /// Connect again to the same place. Another host is not offered: cgminer refuses most of them.
-pub fn reconnect() -> Vec<u8> {
+pub fn reconnect() -> Line {
     push("client.reconnect", |line| line)
 }
 
@@ -115,12 +118,12 @@ pub struct NotifyParts<'a> {
 }
 
 /// New work. Versions, bits and times are eight digits each; minerd checks that.
-pub fn notify(parts: &NotifyParts<'_>) -> Vec<u8> {
-    let mut line = Line::new(256 + 2 * (parts.first.len() + parts.second.len()) + 67 * parts.branch.len());
+pub fn notify(parts: &NotifyParts<'_>) -> Line {
+    let mut line = Writer::long(256 + 2 * (parts.first.len() + parts.second.len()) + 67 * parts.branch.len());
     line.raw("{\"id\":null,\"method\":\"mining.notify\",\"params\":[")
-        .json(parts.job_id)
+        .text(parts.job_id)
         .raw(",")
-        .json(parts.prev_hash);
+        .text(parts.prev_hash);
     line.raw(",\"").hex(parts.first).raw("\",\"").hex(parts.second).raw("\",[");
     for (index, hash) in parts.branch.iter().enumerate() {
         line.raw(if index == 0 { "\"" } else { ",\"" }).hex(hash).raw("\"");
@@ -132,69 +135,44 @@ pub fn notify(parts: &NotifyParts<'_>) -> Vec<u8> {
     line.raw(if parts.clean { ",true]}" } else { ",false]}" }).end()
 }
 
-fn reply(id: &Value, result: &impl Serialize) -> Vec<u8> {
-    let mut line = Line::new(48);
-    line.raw("{\"id\":").json(id).raw(",\"result\":").json(result).raw(",\"error\":null}").end()
-}
-
 /// A message of the pool's own accord. Its id is null: a rig has nothing to answer.
-fn push(method: &str, params: impl FnOnce(&mut Line) -> &mut Line) -> Vec<u8> {
-    let mut line = Line::new(96);
-    line.raw("{\"id\":null,\"method\":").json(method).raw(",\"params\":[");
+fn push(method: &str, params: impl FnOnce(&mut Writer) -> &mut Writer) -> Line {
+    let mut line = Writer::new();
+    line.raw("{\"id\":null,\"method\":").text(method).raw(",\"params\":[");
     params(&mut line).raw("]}").end()
-}
-
-/// A line being written.
-struct Line(Vec<u8>);
-
-impl Line {
-    fn new(capacity: usize) -> Line {
-        Line(Vec::with_capacity(capacity))
-    }
-
-    fn raw(&mut self, text: &str) -> &mut Line {
-        self.0.extend_from_slice(text.as_bytes());
-        self
-    }
-
-    fn json(&mut self, value: &(impl Serialize + ?Sized)) -> &mut Line {
-        serde_json::to_writer(&mut self.0, value).expect("plain values with string keys always serialise");
-        self
-    }
-
-    fn hex(&mut self, bytes: &[u8]) -> &mut Line {
-        let at = self.0.len();
-        self.0.resize(at + 2 * bytes.len(), 0);
-        hex::encode_to_slice(bytes, &mut self.0[at..]).expect("the room is twice the bytes");
-        self
-    }
-
-    fn end(&mut self) -> Vec<u8> {
-        self.0.push(b'\n');
-        std::mem::take(&mut self.0)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[track_caller]
-    fn case(line: Vec<u8>, expected: &str) {
-        assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    fn case(line: Line, expected: &str) {
+        assert_eq!(String::from_utf8(line.to_vec()).unwrap(), format!("{expected}\n"));
+    }
+
+    fn id(json: &str) -> Id {
+        Id::read(json).unwrap()
     }
 
     #[test]
     fn replies_carry_the_id_as_it_came() {
-        case(reply_true(&json!(4)), r#"{"id":4,"result":true,"error":null}"#);
-        case(reply_true(&json!("a\"b")), r#"{"id":"a\"b","result":true,"error":null}"#);
-        case(reply_result(&Value::Null, &json!([])), r#"{"id":null,"result":[],"error":null}"#);
+        case(reply_true(&id("4")), r#"{"id":4,"result":true,"error":null}"#);
+        case(reply_true(&id(r#""a\"b""#)), r#"{"id":"a\"b","result":true,"error":null}"#);
+        case(reply_result(&Id::NULL, &json!([])), r#"{"id":null,"result":[],"error":null}"#);
         case(
-            reply_error(&json!(4), ErrorCode::JobNotFound, "Stale"),
+            reply_error(&id("4"), ErrorCode::JobNotFound, "Stale"),
             r#"{"id":4,"result":null,"error":[21,"Stale",null],"reject-reason":"Stale"}"#,
         );
+        let long = format!("\"{}\"", "x".repeat(300));
+        case(reply_true(&id(&long)), &format!(r#"{{"id":{long},"result":true,"error":null}}"#));
         case(
-            subscribe_reply(&json!(1), "00a1", &[0, 0, 0, 0xa1], 8),
+            reply_error(&id("4"), ErrorCode::Other, "a\"\u{e9}"),
+            r#"{"id":4,"result":null,"error":[20,"a\"é",null],"reject-reason":"a\"é"}"#,
+        );
+        case(
+            subscribe_reply(&id("1"), "00a1", &[0, 0, 0, 0xa1], 8),
             r#"{"id":1,"result":[[["mining.set_difficulty","00a1"],["mining.notify","00a1"]],"000000a1",8],"error":null}"#,
         );
     }
@@ -208,7 +186,7 @@ mod tests {
             unknown: vec!["info".into()],
         };
         let read = |granted| {
-            let line: Value = serde_json::from_slice(&configure_reply(&json!(1), &asked, &granted)).unwrap();
+            let line: Value = serde_json::from_slice(&configure_reply(&id("1"), &asked, &granted)).unwrap();
             line["result"].clone()
         };
         assert_eq!(
@@ -221,7 +199,7 @@ mod tests {
             json!({"version-rolling": false, "minimum-difficulty": false, "subscribe-extranonce": false, "info": false})
         );
         case(
-            configure_reply(&json!(1), &Configure::default(), &Granted::default()),
+            configure_reply(&id("1"), &Configure::default(), &Granted::default()),
             r#"{"id":1,"result":{},"error":null}"#,
         );
     }

@@ -1,27 +1,28 @@
 //! What rigs ask. A line becomes a [`Message`] whose parts are already numbers and bytes, or a refusal
 //! that can be answered as it is. Lenient where real rigs differ, strict where a share is counted.
 
-use super::ErrorCode;
+use super::envelope::{Envelope, Params, Unreadable};
 use super::json::Json;
+use super::{ErrorCode, Id};
 use crate::base::limits::USERNAME;
 use crate::base::{Hash32, parse_hash};
-use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One line of a rig.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// A string, a number or null: the reply carries it as it came. minerd sends 4 with every submit.
-    pub id: Value,
+pub struct Message<'a> {
+    /// The reply carries it as it came. minerd sends 4 with every submit.
+    pub id: Id,
     /// What is asked.
-    pub request: Request,
+    pub request: Request<'a>,
 }
 
 /// A line that can't be a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
     /// The id to reply to; null where it can't be known.
-    pub id: Value,
+    pub id: Id,
     /// Always [`ErrorCode::Other`] so far.
     pub code: ErrorCode,
     /// What was wrong, naming the parameter; short, since rigs show about 28 characters.
@@ -30,7 +31,7 @@ pub struct Refused {
 
 /// Everything that rigs are known to send.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Request {
+pub enum Request<'a> {
     /// `mining.configure` (BIP310).
     Configure(Configure),
     /// `mining.subscribe [agent, session]`.
@@ -48,7 +49,7 @@ pub enum Request {
         password: String,
     },
     /// `mining.submit`.
-    Submit(Submit),
+    Submit(Submit<'a>),
     /// `mining.suggest_difficulty [number]`: finite and above 0.
     SuggestDifficulty(f64),
     /// `mining.suggest_target [64 digits]`, in internal byte order.
@@ -72,7 +73,7 @@ pub enum Request {
     Unknown(String),
 }
 
-impl Request {
+impl Request<'_> {
     /// Whether nobody waits for the answer when the id is null. bfgminer suggests a target like this before it
     /// subscribes, and would take an answer for that of its subscription. What a rig can't go on without is
     /// answered in any case.
@@ -106,13 +107,13 @@ pub struct Configure {
     pub unknown: Vec<String>,
 }
 
-/// A share, as it was sent.
+/// A share, as it was sent; its texts are borrowed from the line.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Submit {
+pub struct Submit<'a> {
     /// The worker that found it; at most [`USERNAME`] bytes.
-    pub username: String,
+    pub username: Cow<'a, str>,
     /// The job it was found for.
-    pub job_id: String,
+    pub job_id: Cow<'a, str>,
     /// The rig's part of the extranonce. Its length is not yet judged.
     pub extranonce2: Extranonce2,
     /// The header's time, seconds since 1970.
@@ -161,42 +162,42 @@ impl fmt::Debug for Extranonce2 {
 }
 
 /// Reads one line.
-pub fn parse(line: &[u8]) -> Result<Message, Refused> {
-    let refused = |id: Value, reason: String| Refused { id, code: ErrorCode::Other, reason };
-    let json = Json::parse(line).ok_or_else(|| refused(Value::Null, "not JSON".into()))?;
-    if !matches!(json, Json::Map(_)) {
-        return Err(refused(Value::Null, "not a JSON object".into()));
-    }
-    let id = match json.field("id") {
-        Json::Null => Value::Null,
-        Json::Number(number) => Value::Number(number.clone()),
-        Json::Text(text) => Value::String(text.to_string()),
-        _ => return Err(refused(Value::Null, "id must be a string, a number or null".into())),
+pub fn parse(line: &[u8]) -> Result<Message<'_>, Refused> {
+    let refused = |id, reason: String| Refused { id, code: ErrorCode::Other, reason };
+    let envelope = Envelope::parse(line).map_err(|unreadable| {
+        let reason = match unreadable {
+            Unreadable::NotJson => "not JSON",
+            Unreadable::NotObject => "not a JSON object",
+        };
+        refused(Id::NULL, reason.into())
+    })?;
+    let Some(id) = envelope.id.map_or(Some(Id::NULL), Id::read) else {
+        return Err(refused(Id::NULL, "id must be a string, a number or null".into()));
     };
-    match request(&json) {
+    match request(envelope) {
         Ok(request) => Ok(Message { id, request }),
         Err(reason) => Err(refused(id, reason)),
     }
 }
 
-fn request(json: &Json<'_>) -> Result<Request, String> {
-    let method = match json.field("method") {
-        Json::Text(method) => method,
-        Json::Null if is_reply(json) => return Ok(Request::Reply),
+fn request(envelope: Envelope<'_>) -> Result<Request<'_>, String> {
+    let method = match &envelope.method {
+        Json::Text(method) => method.as_ref(),
+        Json::Null if envelope.is_reply => return Ok(Request::Reply),
         Json::Null => return Err("method is missing".into()),
         _ => return Err("method must be a string".into()),
     };
-    let params = json.field("params");
-    match method.as_ref() {
+    let params = envelope.params;
+    match method {
         "mining.submit" => return submit(listed(params)?).map(Request::Submit),
-        "mining.configure" => return configure(listed(params)?).map(Request::Configure),
-        "mining.authorize" => return authorize(listed(params)?),
-        "mining.suggest_difficulty" => return suggest_difficulty(listed(params)?),
-        "mining.suggest_target" => return suggest_target(listed(params)?),
+        "mining.configure" => return configure(&listed(params)?).map(Request::Configure),
+        "mining.authorize" => return authorize(&listed(params)?),
+        "mining.suggest_difficulty" => return suggest_difficulty(&listed(params)?),
+        "mining.suggest_target" => return suggest_target(&listed(params)?),
         _ => {}
     }
     // The rest have no parameter that matters: whatever stands there is let through.
-    Ok(match method.as_ref() {
+    Ok(match method {
         "mining.subscribe" => {
             let text = |index| params.item(index).text().filter(|text| !text.is_empty()).map(str::to_owned);
             Request::Subscribe { agent: text(0), session: text(1) }
@@ -212,36 +213,30 @@ fn request(json: &Json<'_>) -> Result<Request, String> {
     })
 }
 
-fn is_reply(json: &Json<'_>) -> bool {
-    let Json::Map(fields) = json else { return false };
-    fields.iter().any(|(name, _)| matches!(name.text(), Some("result" | "error")))
+fn listed(params: Params<'_>) -> Result<Params<'_>, String> {
+    if params.is_not_list { Err("params must be an array".into()) } else { Ok(params) }
 }
 
-fn listed<'j, 'a>(params: &'j Json<'a>) -> Result<&'j Json<'a>, String> {
-    match params {
-        Json::Null | Json::List(_) => Ok(params),
-        _ => Err("params must be an array".into()),
-    }
-}
-
-fn submit(params: &Json<'_>) -> Result<Submit, String> {
+fn submit(mut params: Params<'_>) -> Result<Submit<'_>, String> {
     let version_bits = match params.item(5) {
         Json::Null => None,
         // BIP310 says eight digits, but cgminer prints masks without leading zeros.
         bits => Some(bits.text().and_then(short_hex).ok_or("version bits must be up to 8 hexadecimal digits")?),
     };
+    username(params.item(0))?;
+    text(params.item(1), "job_id")?;
     Ok(Submit {
-        username: username(params.item(0))?,
-        job_id: text(params.item(1), "job_id")?.to_owned(),
         extranonce2: Extranonce2::from_hex(text(params.item(2), "extranonce2")?)
             .ok_or("extranonce2 must be hexadecimal, at most 16 bytes")?,
         ntime: eight_digits(params.item(3), "ntime")?,
         nonce: eight_digits(params.item(4), "nonce")?,
         version_bits,
+        username: params.take_text(0),
+        job_id: params.take_text(1),
     })
 }
 
-fn authorize(params: &Json<'_>) -> Result<Request, String> {
+fn authorize<'a>(params: &Params<'_>) -> Result<Request<'a>, String> {
     let password = match params.item(1) {
         Json::Text(password) => password.to_string(),
         Json::Number(number) => number.to_string(),
@@ -251,19 +246,19 @@ fn authorize(params: &Json<'_>) -> Result<Request, String> {
     if username.is_empty() {
         return Err("username is empty".into());
     }
-    Ok(Request::Authorize { username, password })
+    Ok(Request::Authorize { username: username.to_owned(), password })
 }
 
-fn suggest_difficulty(params: &Json<'_>) -> Result<Request, String> {
+fn suggest_difficulty<'a>(params: &Params<'_>) -> Result<Request<'a>, String> {
     positive(params.item(0)).map(Request::SuggestDifficulty).ok_or("difficulty must be a number above 0".into())
 }
 
-fn suggest_target(params: &Json<'_>) -> Result<Request, String> {
+fn suggest_target<'a>(params: &Params<'_>) -> Result<Request<'a>, String> {
     let target = params.item(0).text().and_then(parse_hash);
     target.map(Request::SuggestTarget).ok_or("target must be 64 hexadecimal digits".into())
 }
 
-fn configure(params: &Json<'_>) -> Result<Configure, String> {
+fn configure(params: &Params<'_>) -> Result<Configure, String> {
     let options = params.item(1);
     let mut configure = Configure::default();
     let Json::List(extensions) = params.item(0) else {
@@ -306,10 +301,10 @@ fn text<'j>(param: &'j Json<'_>, name: &str) -> Result<&'j str, String> {
     }
 }
 
-fn username(param: &Json<'_>) -> Result<String, String> {
+fn username<'j>(param: &'j Json<'_>) -> Result<&'j str, String> {
     match text(param, "username")? {
         name if name.len() > USERNAME => Err(format!("username is longer than {USERNAME} bytes")),
-        name => Ok(name.to_owned()),
+        name => Ok(name),
     }
 }
 

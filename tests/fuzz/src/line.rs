@@ -21,8 +21,8 @@ fn lines<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Lines {
     let mut buffer = LineBuffer::new(MAX);
     let (mut lines, mut too_long) = (Vec::new(), false);
     for piece in pieces {
-        buffer.push(piece);
-        while let Some(line) = buffer.next() {
+        let mut fed = buffer.feed(piece);
+        while let Some(line) = fed.next() {
             assert!(!too_long, "nothing comes after a line that was too long");
             match line {
                 Ok(line) => lines.push(line.to_vec()),

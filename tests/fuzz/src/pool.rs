@@ -165,11 +165,11 @@ impl Play {
     fn deliver(&mut self) {
         while let Some(output) = self.pool.poll_output() {
             match output {
-                Output::ToMiner { bytes, .. } => {
-                    assert!(bytes.ends_with(b"\n"));
-                    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                        serde_json::from_slice::<serde_json::Value>(line).expect("rigs hear JSON");
-                    }
+                Output::ToMiner { line, .. } if line.starts_with(b"HTTP/1.1 ") => {}
+                Output::ToMiner { line, .. } => {
+                    let json = line.strip_suffix(b"\n").expect("a line has its end");
+                    assert!(!json.contains(&b'\n'));
+                    serde_json::from_slice::<serde_json::Value>(json).expect("rigs hear JSON");
                 }
                 Output::CloseMiner { session, .. } => {
                     self.pool.handle_miner_closed(session);

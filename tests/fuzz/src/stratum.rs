@@ -14,6 +14,7 @@ pub fn stratum(bytes: &[u8]) {
     let (end, json) = reply.split_last().expect("a reply is never empty");
     assert!(*end == b'\n' && !json.contains(&b'\n'));
     let reply: Value = serde_json::from_slice(json).expect("a reply is JSON");
-    // Fractions and numbers beyond 64 bits, which no rig counts its requests with, come back rounded.
-    assert!(reply["id"] == id || id.is_f64());
+    let mut raw = json.strip_prefix(b"{\"id\":").expect("it begins with the id").to_vec();
+    raw.truncate(id.as_bytes().len());
+    assert_eq!((raw.as_slice(), reply.is_object()), (id.as_bytes(), true));
 }

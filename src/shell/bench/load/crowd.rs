@@ -59,9 +59,7 @@ impl Crowd {
         };
         let addresses: Vec<String> = (1..=ADDRESSES).map(address_of).collect();
         for number in 0..count {
-            let failed = |error: std::io::Error| {
-                Failure(format!("connecting rig {} of {count}: {error}; ulimit -n must be above {count}", number + 1))
-            };
+            let failed = |error: std::io::Error| Failure(format!("connecting rig {} of {count}: {error}", number + 1));
             let mut socket = TcpStream::connect(pool).map_err(failed)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             crowd.poll.registry().register(&mut socket, Token(number), interest).map_err(failed)?;
@@ -126,6 +124,11 @@ impl Crowd {
             is_over && answers.accepted + answers.refused == sent
         })?;
         Ok(answers)
+    }
+
+    /// Bytes of the line that told the first rig its job.
+    pub(super) fn job_bytes(&self) -> usize {
+        self.rigs.first().map_or(0, Rig::job_bytes)
     }
 
     /// Turns until `done` says so of something that was heard.

@@ -10,7 +10,7 @@ use super::process::Memory;
 const NOTES: &str = "
 CPU: what the pool's own thread took of one core; the rigs and the node run beside it. Memory is resident
 memory; \"own\" is what is not a map of a file, such as the program itself. Notified: from when the node began to send
-the template. Shares are pipelined. Accepted ones are 65,536 times easier than sha256d's least difficulty, and
+the template; the bare loop has no pool around it and writes as much to as many sockets. Shares are pipelined. Accepted ones are 65,536 times easier than sha256d's least difficulty, and
 everything else of them is real; each was answered after it was on disk, and found in the ledger of the killed pool.
 ";
 
@@ -38,14 +38,15 @@ impl Figures {
         let spreads: Vec<Duration> =
             firsts.iter().zip(lasts).map(|(first, last)| last.saturating_sub(*first)).collect();
         let blocks = lasts.len();
-        let row = |times: &[Duration]| {
-            let (median, worst) = median_and_worst(times);
-            format!("{median:.1} ms, worst {worst:.1} ms")
-        };
-        self.add(&format!("a block: first rig notified, median of {blocks}"), row(firsts), "", "");
+        self.add(&format!("a block: first rig notified, median of {blocks}"), shown(firsts), "", "");
         let cpu = format!("{:.1} ms", cpu_s * 1_000.0);
-        self.add("last rig notified", row(lasts), &cpu, "60 ms for 5,000");
-        self.add("from first to last", row(&spreads), "", "40 ms for 5,000");
+        self.add("last rig notified", shown(lasts), &cpu, "60 ms for 5,000");
+        self.add("from first to last", shown(&spreads), "", "40 ms for 5,000");
+    }
+
+    pub(super) fn bare(&mut self, bytes: usize, spreads: &[Duration]) {
+        let what = format!("a bare loop of writes of {bytes} bytes: first to last");
+        self.add(&what, shown(spreads), "", "");
     }
 
     pub(super) fn judged(&mut self, shares: u64, took: Duration, cpu_s: f64) {
@@ -88,11 +89,12 @@ impl fmt::Display for Figures {
     }
 }
 
-/// In milliseconds.
-fn median_and_worst(times: &[Duration]) -> (f64, f64) {
-    let mut sorted: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
-    sorted.sort_by(f64::total_cmp);
-    (sorted.get(sorted.len() / 2).copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0))
+/// Their median and the longest.
+fn shown(times: &[Duration]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let ms = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1_000.0);
+    format!("{:.1} ms, worst {:.1} ms", ms(sorted.get(sorted.len() / 2)), ms(sorted.last()))
 }
 
 fn mb(bytes: u64) -> String {
@@ -104,7 +106,7 @@ fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

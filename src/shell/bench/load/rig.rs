@@ -38,6 +38,7 @@ pub(super) struct Rig {
     /// A share for the current job; its id and nonce are put in at these places.
     share: Vec<u8>,
     nonce_at: usize,
+    job_bytes: usize,
     sent: u64,
     answered: u64,
 }
@@ -54,6 +55,7 @@ impl Rig {
             extranonce2: 0,
             share: Vec::new(),
             nonce_at: 0,
+            job_bytes: 0,
             sent: 0,
             answered: 0,
         }
@@ -62,6 +64,11 @@ impl Rig {
     /// Shares that the pool has said nothing of yet.
     pub(super) fn unanswered(&self) -> usize {
         (self.sent - self.answered) as usize
+    }
+
+    /// Bytes of the line that told its job, with the line's end.
+    pub(super) fn job_bytes(&self) -> usize {
+        self.job_bytes
     }
 
     /// As [`Rig::queue_shares`], and sends them.
@@ -173,6 +180,7 @@ impl Rig {
             0
         );
         self.nonce_at = share.len();
+        self.job_bytes = line.len() + 1;
         self.share = format!("{share}00000000\"]}}\n").into_bytes();
         Some(if clean.contains("true") { Heard::NewWork } else { Heard::Other })
     }

@@ -1,19 +1,21 @@
 use super::*;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[track_caller]
 fn case(line: &str, id: Value, request: Request) {
+    let id = Id::read(&id.to_string()).unwrap();
     assert_eq!(parse(line.as_bytes()), Ok(Message { id, request }), "{line}");
 }
 
 #[track_caller]
 fn refused(line: &str, id: Value, reason: &str) {
+    let id = Id::read(&id.to_string()).unwrap();
     let expected = Refused { id, code: ErrorCode::Other, reason: reason.into() };
     assert_eq!(parse(line.as_bytes()), Err(expected), "{line}");
 }
 
-fn submit(version_bits: Option<u32>) -> Request {
+fn submit(version_bits: Option<u32>) -> Request<'static> {
     Request::Submit(Submit {
         username: "LTC.rig1".into(),
         job_id: "5f".into(),
@@ -156,17 +158,12 @@ fn configure_gathers_the_extensions_asked_for() {
 
 #[test]
 fn suggestions_are_numbers_above_zero_or_whole_targets() {
-    let suggest = |params: &str| {
-        parse(format!(r#"{{"id":3,"method":"mining.suggest_difficulty","params":{params}}}"#).as_bytes())
-    };
+    let suggest = |params: &str| format!(r#"{{"id":3,"method":"mining.suggest_difficulty","params":{params}}}"#);
     for (params, expected) in [("[512]", 512.0), ("[0.001]", 0.001), (r#"["64"]"#, 64.0)] {
-        assert_eq!(suggest(params).map(|message| message.request), Ok(Request::SuggestDifficulty(expected)));
+        case(&suggest(params), json!(3), Request::SuggestDifficulty(expected));
     }
     for params in ["[]", "[0]", "[-1]", r#"["nan"]"#, r#"["inf"]"#, "[[1]]", "[true]"] {
-        assert_eq!(
-            suggest(params).map_err(|refused| refused.reason),
-            Err("difficulty must be a number above 0".into())
-        );
+        refused(&suggest(params), json!(3), "difficulty must be a number above 0");
     }
     let mut target = [0xff; 32];
     target[30..].fill(0);
@@ -226,8 +223,9 @@ proptest! {
         let bits = version_bits.map(|bits| format!("{bits:08x}"));
         let line = json!({"id": nonce, "method": "mining.submit", "params":
             [username, job_id, hex::encode(&extranonce2), format!("{ntime:08x}"), format!("{nonce:08x}"), bits]});
-        let message = parse(line.to_string().as_bytes()).unwrap();
-        prop_assert_eq!(message.id, json!(nonce));
+        let line = line.to_string();
+        let message = parse(line.as_bytes()).unwrap();
+        prop_assert_eq!(&message.id, &Id::read(&nonce.to_string()).unwrap());
         let Request::Submit(submit) = message.request else { panic!("not a submit") };
         prop_assert_eq!(submit.username, username);
         prop_assert_eq!(submit.job_id, job_id);

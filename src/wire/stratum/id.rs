@@ -1,0 +1,83 @@
+//! The id of a request. Rigs number their requests as they like, with numbers, texts or nothing at all, and wait for
+//! the same bytes to come back; nobody else reads them.
+
+use std::fmt;
+
+/// Bytes of an id that are kept in place: all that rigs are known to send.
+const SHORT: usize = 22;
+
+/// A JSON number, string or null, byte for byte as it came.
+#[derive(Clone)]
+pub struct Id(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Box<[u8]>),
+}
+
+impl Id {
+    /// The id of what nobody waits for an answer to.
+    pub const NULL: Id = Id(Bytes::Short { len: 4, bytes: *b"null\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" });
+
+    /// Takes one JSON value without blanks around it; `None` where it is a boolean, a list or an object.
+    pub fn read(json: &str) -> Option<Id> {
+        match json.as_bytes() {
+            [b'"' | b'-' | b'0'..=b'9' | b'n', ..] => Some(Id::of(json.as_bytes())),
+            _ => None,
+        }
+    }
+
+    fn of(json: &[u8]) -> Id {
+        let mut bytes = [0; SHORT];
+        match bytes.get_mut(..json.len()) {
+            Some(place) => {
+                place.copy_from_slice(json);
+                Id(Bytes::Short { len: json.len() as u8, bytes })
+            }
+            None => Id(Bytes::Long(json.into())),
+        }
+    }
+
+    /// Whether the request is a notice: without an id, or with null for one.
+    pub fn is_null(&self) -> bool {
+        self.as_bytes() == b"null"
+    }
+
+    /// The JSON that goes into the answer.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Id) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_comes_back_as_it_came() {
+        let long = format!("\"{}\"", "x".repeat(500));
+        for json in ["4", "-1", "1.50", "5444444444444444444444444444444", "\"a\\\"b\"", "null", &long] {
+            assert_eq!(Id::read(json).unwrap().as_bytes(), json.as_bytes());
+        }
+        for json in ["true", "false", "[1]", "{}", ""] {
+            assert_eq!(Id::read(json), None, "{json}");
+        }
+        assert!(Id::NULL.is_null() && Id::read("null").unwrap().is_null() && !Id::read("0").unwrap().is_null());
+    }
+}
