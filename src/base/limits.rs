@@ -86,6 +86,14 @@ pub const NAME: usize = 32;
 pub const LISTENERS: usize = 8;
 /// Stratum connections that may be configured for one pool.
 pub const CONNECTIONS: usize = 65_536;
+/// Requests a second that may be configured for one connection.
+pub const REQUESTS_PER_S: RangeInclusive<u64> = 10..=1_000_000;
+/// Lengths of a ban, in minutes; 0 for none.
+pub const BAN_MINUTES: RangeInclusive<u64> = 0..=10_080;
+/// Connections taken from one listener before everybody else has their turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// File descriptors that are kept from the rigs: the ledger, the loop, signals, the log and what libraries open.
+pub const SPARE_DESCRIPTORS: usize = 64;
 /// Silence after which a miner may be dropped, in seconds.
 pub const IDLE_TIMEOUT_S: RangeInclusive<u64> = 30..=86_400;
 /// Time between two shares of a miner that vardiff may aim for, in seconds.

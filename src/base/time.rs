@@ -17,3 +17,5 @@ pub const NEVER: u64 = u64::MAX;
 pub const SECOND: u64 = 1_000;
 /// Milliseconds in an hour.
 pub const HOUR: u64 = 3_600 * SECOND;
+/// A minute in milliseconds.
+pub const MINUTE: u64 = 60 * SECOND;

@@ -153,6 +153,14 @@ pub static METHODS: &[Method] = &[
         reconnect_miners,
         "Asks all rigs, or one address's, to connect again; says how many were asked."
     ),
+    method!(
+        "listbanned",
+        "",
+        false,
+        list_banned,
+        "Addresses, or usernames of an address, that are kept out for floods of invalid shares, and how long still."
+    ),
+    method!("unban", "[ip]", true, unban, "Lifts the bans of an IP address, or all; says how many there were."),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
     method!("stop", "", true, stop, "Commits and stops the daemon."),
@@ -214,7 +222,7 @@ fn get_payout_history(site: &mut Site, mut params: Params) -> Result<Value, RpcE
         None => None,
         Some(text) => {
             let script = script(&pool.chains()[chain].spec, &text)?;
-            Some(pool.miners().find(&script).ok_or_else(|| stranger(&text))?)
+            Some(pool.miners().find_any(&script).ok_or_else(|| stranger(&text))?)
         }
     };
     Ok(history::payouts(pool, chain, miner, page))
@@ -375,6 +383,24 @@ fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     Ok(json!({ "rigs": pool.reconnect_miners(script.as_ref()) }))
 }
 
+fn list_banned(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, _) = select(site, &mut params)?;
+    params.finish(0)?;
+    Ok(views::bans(&site.pools[pool], site.now))
+}
+
+fn unban(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
+    let (pool, _) = select(site, &mut params)?;
+    let text = params.optional_text(0, "ip")?;
+    params.finish(1)?;
+    let read = |text: String| {
+        let host = text.split('/').next().unwrap_or_default();
+        host.parse().map_err(|_| invalid(&format!("ip: {text} is no IP address")))
+    };
+    let address = text.map(read).transpose()?;
+    Ok(json!({ "lifted": site.pools[pool].unban(address) }))
+}
+
 fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {
     params.finish(0)?;
     Ok(site.uptime_s().into())
@@ -440,7 +466,7 @@ fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
 /// The same of a miner.
 fn known_script(pool: &Pool, chain: usize, text: &str) -> Result<Script, RpcError> {
     let script = script(&pool.chains()[chain].spec, text)?;
-    let is_known = pool.window().find(&script).is_some() || pool.miners().find(&script).is_some();
+    let is_known = pool.window().find(&script).is_some() || pool.miners().find_any(&script).is_some();
     is_known.then_some(script).ok_or_else(|| stranger(text))
 }
 

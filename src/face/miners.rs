@@ -45,7 +45,7 @@ pub fn all_miners(pool: &Pool, now: Now) -> Value {
 pub fn miner(pool: &Pool, script: &Script, now: Now) -> Option<Value> {
     let chain = &pool.chains()[0];
     let row = pool.window().find(script).and_then(|row| pool.window().row(row));
-    let id = row.map(|row| row.miner).or_else(|| pool.miners().find(script))?;
+    let id = row.map(|row| row.miner).or_else(|| pool.miners().find_any(script))?;
     let rates = rates(pool, now);
     let mut stats = match row {
         Some(row) => summary(pool, chain, row, &rates, now),

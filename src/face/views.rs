@@ -9,6 +9,7 @@ use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::firmware::CoinbaseClass;
+use crate::pool::guard::Ban;
 use crate::pool::job::Job;
 use crate::pool::record::{MinerId, Stamp};
 use crate::pool::window::Row;
@@ -109,12 +110,27 @@ fn pool_info(pool: &Pool, now: Now) -> Value {
         "job_age_s": job.map(|job| now.mono_ms.saturating_sub(job.made_ms) / SECOND),
         "hashrate": hashes(chain, pool.rates().quarter.per_second(now.mono_ms)),
         "connections": pool.connections(),
+        "banned": pool.bans(now).count(),
+        "turned_away": turned_away(pool),
         "blocks_found": chain.ledger.blocks().len(),
         "last_commit_age_s": pool.committed_ms().map(|at| now.mono_ms.saturating_sub(at) / SECOND),
         "troubles": pool.troubles(),
         "warnings": pool.warnings(now),
         "chains": chains,
     })
+}
+
+/// Connections that were refused since start, by reason.
+fn turned_away(pool: &Pool) -> Value {
+    let turned_away = pool.turned_away();
+    json!({ "full": turned_away.full, "crowded": turned_away.crowded, "banned": turned_away.banned })
+}
+
+/// `listbanned`: whom the pool keeps out, and for how long.
+pub fn bans(pool: &Pool, now: Now) -> Value {
+    let view =
+        |ban: Ban| json!({ "address": ban.origin.to_string(), "username": ban.username, "seconds_left": ban.seconds });
+    pool.bans(now).map(view).collect()
 }
 
 fn chain_info(chain: &Chain, now: Now) -> Value {

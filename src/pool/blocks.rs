@@ -67,13 +67,12 @@ impl Pool {
         let bytes: Rc<[u8]> = job
             .assemble(header, session.class, id.epoch, session.extranonce1_of(id), submit.extranonce2.as_slice())
             .into();
-        let row = finder.row;
-        let miner = self.window.row(row).map_or(0, |row| row.miner);
+        let (miner, script) = (finder.miner, finder.script.clone());
         let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
         let found = self.describe(job, session.class, hash, miner, worker, now);
         let height = found.height;
         log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
-        self.register(row);
+        self.register(miner, script);
         if let Err(error) = self.record(0, Entry::BlockFound(Box::new(found))) {
             // A block is never held back for a fault of the books; status shows it until someone looks.
             log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);

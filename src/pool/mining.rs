@@ -12,6 +12,7 @@ use crate::wire::http;
 use crate::wire::stratum::{self, Configure, ErrorCode, Foreign, Granted, Id, Line, Message, Refused, Request};
 
 use super::firmware::CoinbaseClass;
+use super::guard::Denied;
 use super::password::PasswordOptions;
 use super::session::{Authorised, Session};
 use super::username::Username;
@@ -32,28 +33,28 @@ impl Pool {
     /// A miner has sent something; any part of a line, or many lines.
     pub fn handle_miner_bytes(&mut self, key: Key, bytes: &[u8], now: Now) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.heard_ms = now.mono_ms;
         if !session.has_spoken && !bytes.is_empty() {
             session.has_spoken = true;
             if let Some(foreign) = stratum::foreign_protocol(bytes) {
-                if foreign == Foreign::Http {
-                    let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
-                    self.send(key, http::response(400, "text/plain", body, false, &[]).into());
-                }
-                return self.close(key, "speaks another protocol");
+                return self.show_the_way(key, foreign);
             }
         }
         // Lines are borrowed from the buffer while the pool is changed by them.
         let mut buffer = session.lines.take();
         let mut lines = buffer.feed(bytes);
         while let Some(line) = lines.next() {
-            match line.map(stratum::parse) {
-                Ok(Ok(message)) => self.handle_message(key, message, now),
-                Ok(Err(refused)) => self.handle_garbage(key, &refused),
-                Err(_) => {
-                    self.send(key, stratum::reply_error(&Id::NULL, ErrorCode::Other, "Line too long"));
-                    return self.close(key, "sent a line that is too long");
-                }
+            let Ok(line) = line else {
+                self.send(key, stratum::reply_error(&Id::NULL, ErrorCode::Other, "Line too long"));
+                return self.close(key, "sent a line that is too long");
+            };
+            // A head may come in pieces too small to be told by the first.
+            if let Some(foreign) = stratum::foreign_protocol(line) {
+                return self.show_the_way(key, foreign);
+            }
+            self.count_request(key, now);
+            match stratum::parse(line) {
+                Ok(message) => self.handle_message(key, message, now),
+                Err(refused) => self.handle_garbage(key, &refused),
             }
             if self.sessions.get(key).is_none() {
                 return;
@@ -62,6 +63,15 @@ impl Pool {
         if let Some(session) = self.sessions.get_mut(key) {
             session.lines = buffer;
         }
+    }
+
+    /// Says goodbye to who speaks another protocol than this port, in that one if it can be told what is wrong.
+    fn show_the_way(&mut self, key: Key, foreign: Foreign) {
+        if foreign == Foreign::Http {
+            let body = b"This port speaks stratum to mining rigs; the status page is on the RPC port.\n";
+            self.send(key, http::response(400, "text/plain", body, false, &[]).into());
+        }
+        self.close(key, "speaks another protocol");
     }
 
     /// A miner's connection is gone.
@@ -77,7 +87,8 @@ impl Pool {
     fn forget_session(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
         for authorised in session.authorised {
-            self.window.release(authorised.row);
+            authorised.row.into_iter().for_each(|row| self.window.release(row));
+            self.miners.release(&authorised.script);
             self.workers.disconnect(authorised.worker);
         }
     }
@@ -228,15 +239,18 @@ impl Pool {
         if session.authorised.len() >= WORKERS_PER_SESSION {
             return Err((ErrorCode::Other, format!("More than {WORKERS_PER_SESSION} workers on one connection")));
         }
+        if let Some(seconds) = self.guard.refused_for(session.peer.ip().into(), username, now) {
+            return Err((ErrorCode::Unauthorized, Denied::Banned { seconds }.to_string()));
+        }
         let chain = &self.spec.chains[0];
         let Username { script, worker } =
             Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
-        let known = self.window.find(&script).and_then(|row| self.window.row(row)).map(|row| row.miner);
-        let miner = known.or_else(|| self.miners.find_or_next(&script));
+        self.window.make_room(&script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
+        let miner = self.miners.reserve(&script);
         let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
-        let row = self.window.admit(miner, &script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
         let peer = session.peer.to_string();
-        log::info!(
+        log::log!(
+            self.guard.log_level(now),
             "{}: {peer} mines for {} as {worker:?} ({})",
             self.spec.name,
             chain.address_text(&script),
@@ -244,7 +258,7 @@ impl Pool {
         );
         let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.authorised.push(Authorised { username: username.to_string(), row, worker });
+            session.authorised.push(Authorised { username: username.to_string(), miner, script, row: None, worker });
         }
         Ok(())
     }

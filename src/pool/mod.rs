@@ -13,9 +13,11 @@ pub mod coinbases;
 pub mod commit;
 mod extranonce;
 pub mod firmware;
+pub mod guard;
 pub mod job;
 pub mod judge;
 pub mod ledger;
+mod line;
 pub mod miners;
 mod mining;
 pub mod node_state;
@@ -49,6 +51,7 @@ use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
 use firmware::CoinbaseClass;
+use guard::Guard;
 use job::{Job, Jobs};
 use judge::Reject;
 use ledger::LedgerError;
@@ -61,6 +64,7 @@ use upstream::{LinkAction, LinkKind};
 use window::Window;
 use workers::{Counts, Rates, Workers};
 
+pub use line::farewell;
 pub use recover::RecoverError;
 
 /// Names a node of a pool.
@@ -108,6 +112,7 @@ pub struct Pool {
     spec: PoolSpec,
     clock: PoolClock,
     sessions: Slots<Session>,
+    guard: Guard,
     next_extranonce1: u32,
     workers: Workers,
     miners: Miners,
@@ -190,6 +195,7 @@ impl Pool {
             self.window.advance(self.clock.pool_ms(now));
             self.refresh_job(now);
             self.tend_sessions(now);
+            self.guard.sweep(now);
             self.schedule_payments(now);
             self.run_audit();
         }
@@ -355,7 +361,8 @@ impl Pool {
 
     fn tend_sessions(&mut self, now: Now) {
         let idle_ms = self.spec.stratum.idle_timeout_ms;
-        let has_job = self.jobs.current().is_some();
+        // Without a job or room in the ledger no share is credited, and silence tells nothing of a rig.
+        let takes_shares = self.jobs.current().is_some() && self.ledger_full.is_none();
         let mut late = Vec::new();
         let mut changed = Vec::new();
         for (key, session) in self.sessions.iter_mut() {
@@ -365,7 +372,7 @@ impl Pool {
                 && now.mono_ms.saturating_sub(session.connected_ms) > UNAUTHORISED_MS
             {
                 late.push((key, "did not authorize in time"));
-            } else if !has_job {
+            } else if !takes_shares {
                 session.vardiff.wait(now.mono_ms);
             } else if session.is_mining() && session.vardiff.handle_timeout(&self.spec.vardiff, now.mono_ms).is_some() {
                 changed.push(key);

@@ -14,6 +14,7 @@ use super::Pool;
 use super::chain::Chain;
 use super::clock::PoolClock;
 use super::commit::Commits;
+use super::guard::Guard;
 use super::job::Jobs;
 use super::ledger::LedgerError;
 use super::miners::Miners;
@@ -82,6 +83,7 @@ impl Pool {
         let mut pool = Pool {
             clock,
             sessions: Slots::default(),
+            guard: Guard::default(),
             // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
             next_extranonce1: rng.next_u64() as u32,
             workers: Workers::default(),

@@ -7,10 +7,13 @@ use crate::base::limits::{EXTRANONCE1, STRATUM_LINE};
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
+use crate::coin::script::Script;
 use crate::wire::line::LineBuffer;
 
 use super::firmware::CoinbaseClass;
+use super::guard::{Bucket, Conduct};
 use super::job::JobId;
+use super::record::MinerId;
 use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
@@ -23,8 +26,12 @@ const MOST_SENT: usize = 64;
 pub struct Authorised {
     /// As the rig sends it with every share.
     pub username: String,
-    /// Where its work is credited.
-    pub row: RowId,
+    /// Who is paid.
+    pub miner: MinerId,
+    /// Where.
+    pub script: Script,
+    /// Where its work is credited. It takes a row with its first share that is: a name costs nothing, work does.
+    pub row: Option<RowId>,
     /// Its entry among the workers.
     pub worker: Key,
 }
@@ -59,12 +66,20 @@ pub struct Session {
     pub vardiff: Vardiff,
     /// Monotonic milliseconds when it connected.
     pub connected_ms: u64,
-    /// Monotonic milliseconds when it last sent anything.
+    /// Monotonic milliseconds when it last sent a whole line: a byte now and then keeps nothing open.
     pub heard_ms: u64,
     /// Whether anything was received.
     pub has_spoken: bool,
     /// Lines that could not be read since the last accepted share.
     pub garbage: u32,
+    /// What it may still ask for.
+    pub bucket: Bucket,
+    /// How its shares turned out.
+    pub conduct: Conduct,
+    /// Monotonic milliseconds of the first request after its difficulty changed last.
+    pub told_ms: u64,
+    /// What it was told by then.
+    told: Option<Difficulty>,
     /// The difficulty in force from each job on, oldest first.
     sent: Vec<(JobId, Difficulty)>,
     /// Extranonces of before, each with the first sending that no longer carries it; oldest first.
@@ -99,6 +114,10 @@ impl Session {
             heard_ms: now.mono_ms,
             has_spoken: false,
             garbage: 0,
+            bucket: Bucket::default(),
+            conduct: Conduct::default(),
+            told_ms: now.mono_ms,
+            told: None,
             sent: Vec::new(),
             former: Vec::new(),
             epoch: 0,
@@ -116,6 +135,16 @@ impl Session {
     pub fn name_class(&mut self, class: CoinbaseClass) {
         self.choose_class(class);
         self.is_class_named = true;
+    }
+
+    /// It has sent a request, which is read at `per_second`.
+    pub fn note_request(&mut self, per_second: u32, now: Now) {
+        self.heard_ms = now.mono_ms;
+        self.bucket.take(per_second, now);
+        if self.told != self.announced() {
+            self.told = self.announced();
+            self.told_ms = now.mono_ms;
+        }
     }
 
     /// Whether it gets jobs.
@@ -180,6 +209,11 @@ impl Session {
     /// Who sends shares under `username`.
     pub fn authorised(&self, username: &str) -> Option<&Authorised> {
         self.authorised.iter().find(|authorised| authorised.username == username)
+    }
+
+    /// As [`Session::authorised`], to change it.
+    pub fn authorised_mut(&mut self, username: &str) -> Option<&mut Authorised> {
+        self.authorised.iter_mut().find(|authorised| authorised.username == username)
     }
 }
 

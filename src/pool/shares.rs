@@ -4,12 +4,14 @@
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
+use crate::coin::script::Script;
 use crate::wire::stratum::{self, Id, Submit};
 
 use super::Pool;
 use super::commit::Unacknowledged;
 use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
+use super::record::MinerId;
 use super::window::RowId;
 
 /// A submission that a header could be built of.
@@ -23,20 +25,24 @@ impl Pool {
     /// Judges a share, then credits or refuses it.
     pub(super) fn handle_submit(&mut self, key: Key, id: Id, submit: &Submit, now: Now) {
         let worker = self.sessions.get(key).and_then(|session| session.authorised(&submit.username));
-        let worker = worker.map(|authorised| (authorised.worker, authorised.row));
+        let worker = worker.map(|authorised| authorised.worker);
         let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
             // A block pays by its job's split, whoever sends it and whatever is wrong with the share.
             if let Some(header) = &judged.verdict.solves {
                 self.handle_solved(key, judged.job, header, submit, now);
             }
-            let (worker, row) = worker.ok_or(Reject::Unauthorised)?;
+            let worker = worker.ok_or(Reject::Unauthorised)?;
             let fingerprint = judged.verdict.credit?;
+            let row = self.row_of(key, &submit.username)?;
             self.remember(judged.job, fingerprint)?;
             Ok((worker, row, judged.difficulty))
         });
         match outcome {
             Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
-            Err(reject) => self.refuse(key, &id, worker.map(|(worker, _)| worker), &reject),
+            Err(reject) => {
+                self.refuse(key, &id, worker, &reject);
+                self.note_refusal(key, &reject, &submit.job_id, now);
+            }
         }
     }
 
@@ -68,6 +74,19 @@ impl Pool {
         Ok(Judged { verdict, job: id, difficulty })
     }
 
+    /// The row of the window that a worker's shares go to, from its first one that counts on.
+    fn row_of(&mut self, key: Key, username: &str) -> Result<RowId, Reject> {
+        let authorised = self.sessions.get_mut(key).and_then(|session| session.authorised_mut(username));
+        let authorised = authorised.ok_or(Reject::Unauthorised)?;
+        if let Some(row) = authorised.row {
+            return Ok(row);
+        }
+        let admitted = self.window.admit(authorised.miner, &authorised.script);
+        let row = admitted.map_err(|full| Reject::Ledger(full.to_string()))?;
+        authorised.row = Some(row);
+        Ok(row)
+    }
+
     /// Notes a share that is about to be credited, so that it is not credited again.
     fn remember(&mut self, job: JobId, fingerprint: u64) -> Result<(), Reject> {
         if let Some(reason) = &self.ledger_full {
@@ -82,6 +101,7 @@ impl Pool {
         self.count_credit(row, worker, difficulty, now);
         let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
         self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
+        self.note_credit(key, now);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage = 0;
         if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
@@ -99,16 +119,24 @@ impl Pool {
             worker.rates.add(work, now.mono_ms);
             worker.last_share_ms = self.clock.pool_ms(now);
         }
-        self.register(row);
+        self.register_row(row);
     }
 
     /// Makes the miner of a row permanent: the ledger refers to it from now on.
-    pub(super) fn register(&mut self, row: RowId) {
+    fn register_row(&mut self, row: RowId) {
         if let Some(row) = self.window.row(row)
             && self.miners.script(row.miner).is_none()
         {
-            self.miners.insert(row.miner, row.script.clone());
-            self.commits.add_miner(row.miner, row.script.as_bytes().to_vec());
+            let (miner, script) = (row.miner, row.script.clone());
+            self.register(miner, script);
+        }
+    }
+
+    /// Makes a miner permanent: the ledger refers to it from now on.
+    pub(super) fn register(&mut self, miner: MinerId, script: Script) {
+        if self.miners.script(miner).is_none() {
+            self.commits.add_miner(miner, script.as_bytes().to_vec());
+            self.miners.insert(miner, script);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the operator asked for, already validated: the shape of one pool. Made by the shell from the
 //! configuration file; never changed while the pool runs (terms that change are the ledger's).
 
+use crate::base::time::MINUTE;
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{Coin, Network};
@@ -118,6 +119,25 @@ pub struct StratumSpec {
     pub idle_timeout_ms: u64,
     /// Bytes of the coinbase that a rig may vary.
     pub extranonce2_len: usize,
+    /// What one address and one connection may do.
+    pub guard: GuardSpec,
+}
+
+/// What one address and one connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardSpec {
+    /// Connections from one address at one time. A farm behind one router is one address.
+    pub max_per_address: usize,
+    /// Requests that are read from one connection in a second, over two seconds; what is more waits.
+    pub max_requests_per_second: u32,
+    /// How long a flood of invalid shares is kept out, in milliseconds; 0: never.
+    pub ban_ms: u64,
+}
+
+impl Default for GuardSpec {
+    fn default() -> GuardSpec {
+        GuardSpec { max_per_address: usize::MAX, max_requests_per_second: 1_000, ban_ms: 10 * MINUTE }
+    }
 }
 
 /// One port for rigs.

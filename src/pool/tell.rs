@@ -20,13 +20,12 @@ impl Pool {
     }
 
     fn tell(&mut self, line: Line, script: Option<&Script>) -> usize {
-        let row = script.map(|script| self.window.find(script));
         let keys: Vec<Key> = self
             .sessions
             .iter()
             .filter(|(_, session)| session.is_mining())
             .filter(|(_, session)| {
-                row.is_none_or(|row| session.authorised.iter().any(|authorised| Some(authorised.row) == row))
+                script.is_none_or(|script| session.authorised.iter().any(|authorised| authorised.script == *script))
             })
             .map(|(key, _)| key)
             .collect();

@@ -100,7 +100,7 @@ impl Vardiff {
         }
     }
 
-    /// There was no job up to now: the time that passed says nothing of the rig.
+    /// No share could be credited up to now: the time that passed says nothing of the rig.
     pub fn wait(&mut self, mono_ms: u64) {
         match &mut self.phase {
             Phase::Measuring { from_ms, since_ms, shares } => {
@@ -204,7 +204,8 @@ impl Vardiff {
         let wanted = self.bounded(units, spec);
         let Phase::Measuring { since_ms, .. } = &mut self.phase else { return };
         let elapsed_ms = mono_ms.saturating_sub(*since_ms) as f64;
-        *since_ms = mono_ms - (elapsed_ms * wanted.units() as f64 / self.difficulty.units() as f64) as u64;
+        *since_ms =
+            mono_ms.saturating_sub((elapsed_ms * wanted.units() as f64 / self.difficulty.units() as f64) as u64);
         self.difficulty = wanted;
     }
 

@@ -124,6 +124,16 @@ impl Window {
         true
     }
 
+    /// Whether `script` has a row or could have one; idle rows make room where need be.
+    pub fn make_room(&mut self, script: &Script) -> Result<(), WindowFull> {
+        if self.by_script.contains_key(script) {
+            return Ok(());
+        }
+        let row_id = self.free_place()?;
+        self.free.push(row_id.0);
+        Ok(())
+    }
+
     /// Finds or makes the row of `script` and holds it until [`Window::release`]. `miner` is used for a new
     /// row. When there is no free row, one that is idle (not held, no work) makes room.
     pub fn admit(&mut self, miner: MinerId, script: &Script) -> Result<RowId, WindowFull> {

@@ -8,7 +8,7 @@ use crate::coin::difficulty::Difficulty;
 
 use super::record::MinerId;
 
-/// Workers that are remembered at most. Above it, those that are offline leave first.
+/// Workers from which on those that are offline leave. The others are bounded by their connections.
 const CAPACITY: usize = 8_192;
 
 /// An exponentially decaying average of work done, for hashrates.
@@ -118,6 +118,8 @@ impl Worker {
 pub struct Workers {
     slots: Slots<Worker>,
     by_name: BTreeMap<(MinerId, String), Key>,
+    /// Workers that were there after the last ones left.
+    kept: usize,
 }
 
 impl Workers {
@@ -178,7 +180,8 @@ impl Workers {
     }
 
     fn make_room(&mut self) {
-        if self.slots.len() < CAPACITY {
+        // Where nearly all are online, not each newcomer has them all looked through.
+        if self.slots.len() < CAPACITY.max(2 * self.kept) {
             return;
         }
         let offline: Vec<Key> =
@@ -188,6 +191,7 @@ impl Workers {
         }
         let slots = &self.slots;
         self.by_name.retain(|_, key| slots.get(*key).is_some());
+        self.kept = self.slots.len();
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod peers;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::pool::{Output, Pool, RecoverError};
 
 use super::clock::Clock;
 use super::config::{Config, PoolConfig};
+use super::descriptors::room_for_rigs;
 use super::links::Links;
 use super::listeners::{Listeners, Port};
 use super::peer::{Peer, READ_BUFFER};
@@ -54,10 +56,15 @@ pub struct Daemon {
     /// Peers whose input was not read to its end in their turn.
     unread: Vec<Key>,
     outbox: Outbox,
+    /// Peers that asked for more than they may, each with when it is read again.
+    paused: BTreeSet<(u64, Key)>,
     links: Links,
     service: Service,
     started_ms: u64,
     rpc_peers: usize,
+    rig_peers: usize,
+    /// Rigs for which there are file descriptors.
+    rig_room: usize,
     stopping: bool,
     buffer: Box<[u8]>,
 }
@@ -95,10 +102,13 @@ impl Daemon {
             peers: Slots::default(),
             unread: Vec::new(),
             outbox: Outbox::default(),
+            paused: BTreeSet::new(),
             links: Links::new(config),
             service: Service::start(),
             started_ms: now.mono_ms,
             rpc_peers: 0,
+            rig_peers: 0,
+            rig_room: room_for_rigs(config),
             stopping: false,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
         };
@@ -174,7 +184,9 @@ impl Daemon {
         }
         let now = self.clock.now().mono_ms;
         let pools = self.pools.iter().map(Pool::poll_timeout);
-        let next = pools.chain(self.listeners.next_at()).min().unwrap_or(u64::MAX).min(self.service.next_at());
+        let rested = self.paused.first().map(|(at, _)| *at);
+        let next =
+            pools.chain(self.listeners.next_at()).chain(rested).min().unwrap_or(u64::MAX).min(self.service.next_at());
         Duration::from_millis(next.saturating_sub(now).min(60_000))
     }
 
@@ -186,7 +198,7 @@ impl Daemon {
                     self.stopping = true;
                 }
             }
-            Token(index) if index < FIRST_PEER => self.accept(index, now),
+            Token(index) if index < FIRST_PEER => self.listeners.wake(index, now),
             Token(index) => {
                 let Some(key) = self.peers.key_at(index - FIRST_PEER) else { return };
                 if writable {
@@ -201,6 +213,11 @@ impl Daemon {
 
     /// Everything that is due, after all that came in was handled.
     fn turn(&mut self, now: Now) {
+        let rested = self.paused.range(..=(now.mono_ms, Key::from_u64(u64::MAX))).copied().collect::<Vec<_>>();
+        for pause in rested {
+            self.paused.remove(&pause);
+            self.unread.push(pause.1);
+        }
         for key in std::mem::take(&mut self.unread) {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.is_unread = false;
@@ -273,7 +290,7 @@ impl Daemon {
                         if let Some(key) = self.links.miner(pool, session)
                             && let Some(peer) = self.peers.get_mut(key)
                         {
-                            log::info!("{} {reason}", peer.address);
+                            log::log!(self.pools[pool].log_level(now), "{} {reason}", peer.address);
                             peer.closing_at = Some(now.mono_ms + LINGER_MS);
                             self.flush(key, now);
                         }

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+mod descriptors;
 pub mod http_call;
 pub mod ledger;
 mod links;

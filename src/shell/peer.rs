@@ -30,6 +30,8 @@ pub struct Peer {
     /// Set once it was said goodbye: what it still sends is not looked at, and it is closed at this time
     /// (monotonic milliseconds) unless it closes first.
     pub closing_at: Option<u64>,
+    /// Bytes that came after the goodbye.
+    pub ignored: usize,
     /// Whether it waits for its next turn to be read.
     pub is_unread: bool,
 }
@@ -61,7 +63,7 @@ pub enum PeerKind {
 impl Peer {
     /// A connection that was just accepted or begun.
     pub fn new(socket: TcpStream, address: SocketAddr, kind: PeerKind) -> Peer {
-        Peer { stream: Stream::new(socket), address, kind, closing_at: None, is_unread: false }
+        Peer { stream: Stream::new(socket), address, kind, closing_at: None, ignored: 0, is_unread: false }
     }
 }
 

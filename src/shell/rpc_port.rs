@@ -6,6 +6,7 @@ use crate::base::time::Now;
 use crate::face::Site;
 use crate::face::http::{self, Answer};
 use crate::wire::http::{CONTINUE, HttpError, HttpRequest, RequestReader, response};
+use crate::wire::stratum::{self, ErrorCode, Id};
 
 use super::secrets::AdminToken;
 
@@ -65,7 +66,12 @@ impl Conversation {
 
     /// Whether there was no whole request for too long; a trickle of bytes does not count.
     pub fn is_idle(&self, now: Now) -> bool {
-        now.mono_ms.saturating_sub(self.heard_ms) > RPC_IDLE_MS
+        self.silent_ms(now) > RPC_IDLE_MS
+    }
+
+    /// How long ago its last whole request came.
+    pub fn silent_ms(&self, now: Now) -> u64 {
+        now.mono_ms.saturating_sub(self.heard_ms)
     }
 }
 
@@ -73,6 +79,11 @@ impl Conversation {
 pub fn answer(site: &mut Site, token: &AdminToken, incoming: Incoming) -> Reply {
     let request = match incoming {
         Ok(request) => request,
+        Err(HttpError::Stratum) => {
+            let reason = "This is the status port: stratum is on another one";
+            let bytes = stratum::reply_error(&Id::NULL, ErrorCode::Other, reason).to_vec();
+            return Reply { bytes, keep_alive: false, close: true };
+        }
         Err(error) => {
             let bytes = response(error.status(), "text/plain", format!("{error}\n").as_bytes(), false, &[]);
             return Reply { bytes, keep_alive: false, close: true };

@@ -8,6 +8,7 @@ mod deaths;
 mod disk;
 mod fraud;
 mod history;
+mod line;
 mod networks;
 mod node;
 mod nodes;

@@ -8,7 +8,7 @@ use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
-use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ pub fn spec(nodes: usize) -> PoolSpec {
             max_connections: 100,
             idle_timeout_ms: 600_000,
             extranonce2_len: 8,
+            guard: GuardSpec::default(),
         },
         // As easy as can be, so that searching costs little; tests of vardiff widen this.
         vardiff: VardiffSpec {
@@ -253,6 +254,13 @@ impl Scene {
     /// Connects by one of the pool's ports.
     pub fn connect_by(&mut self, port: usize) -> Key {
         let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), port, self.now);
+        self.rigs.insert(key, Rig::default());
+        key
+    }
+
+    /// Connects from another place.
+    pub fn connect_from(&mut self, host: &str) -> Key {
+        let key = self.pool.handle_miner_connected(format!("{host}:5000").parse().unwrap(), 0, self.now);
         self.rigs.insert(key, Rig::default());
         key
     }

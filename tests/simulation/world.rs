@@ -12,7 +12,7 @@ use edgepool::coin::params::{Network, coin};
 use edgepool::coin::script::Script;
 use edgepool::pool::record::{BlockJudged, BlockStatus, Entry};
 use edgepool::pool::spec::{
-    ChainSpec, FeeFrom, NodeSpec, PaymentsSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec,
+    ChainSpec, FeeFrom, GuardSpec, NodeSpec, PaymentsSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec,
 };
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
@@ -101,6 +101,7 @@ fn spec(rng: &mut Rng) -> PoolSpec {
             max_connections: 100,
             idle_timeout_ms: 600_000,
             extranonce2_len: 8,
+            guard: GuardSpec::default(),
         },
         vardiff: VardiffSpec {
             start: difficulty(2),

@@ -9,7 +9,7 @@ use edgepool::coin::params::coin;
 use edgepool::face::{Journals, LedgerSize, Site, methods};
 use edgepool::pool::Pool;
 use edgepool::pool::record::{Entry, Journal, Recovered};
-use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, VardiffSpec};
+use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, VardiffSpec};
 use edgepool::shell::ledger::verify::Options;
 use serde_json::json;
 
@@ -57,6 +57,7 @@ fn spec() -> PoolSpec {
             max_connections: 1,
             idle_timeout_ms: 600_000,
             extranonce2_len: 8,
+            guard: GuardSpec::default(),
         },
         vardiff: VardiffSpec { start: easy, min: easy, max: easy, target_share_ms: 15_000 },
         window_ms: 86_400_000,

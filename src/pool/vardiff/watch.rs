@@ -1,15 +1,17 @@
 //! Watches shares for proof that they no longer come at the rate that is assumed. It never says how wrong
 //! the rate is before it is sure that it is wrong.
 
+use core::f32::consts::{LN_2, LN_10};
+
 /// Rates that are looked out for, as multiples of the assumed one, each with its natural logarithm and the
 /// evidence that it takes. A rig that stopped or doubled is worth a second look soon; one that is a quarter
 /// off is worth a restart of its work only when that is beyond doubt.
 const ALTERNATIVES: [Alternative; 5] = [
-    Alternative { rate: 0.1, log: -2.302_585, proof: 11.5 },
-    Alternative { rate: 0.5, log: -0.693_147, proof: 9.5 },
+    Alternative { rate: 0.1, log: -LN_10, proof: 11.5 },
+    Alternative { rate: 0.5, log: -LN_2, proof: 9.5 },
     Alternative { rate: 0.75, log: -0.287_682, proof: 11.0 },
     Alternative { rate: 1.25, log: 0.223_144, proof: 11.0 },
-    Alternative { rate: 2.0, log: 0.693_147, proof: 10.5 },
+    Alternative { rate: 2.0, log: LN_2, proof: 10.5 },
 ];
 
 struct Alternative {

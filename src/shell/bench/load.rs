@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::ledger::Scratch;
@@ -25,6 +24,7 @@ use crate::coin::address;
 use crate::coin::params::{Algorithm, Coin, coin};
 use crate::coin::script::Script;
 use crate::shell::config::Config;
+use crate::shell::descriptors;
 use crate::shell::store::Store;
 use crowd::{Answers, Crowd};
 use figures::Figures;
@@ -44,8 +44,8 @@ const ADDRESSES: usize = 100;
 /// Fewer than a job remembers.
 const MOST_SHARES: u64 = 1_000_000;
 
-/// Descriptors that are not of rigs, here and in the pool.
-const SPARE: usize = 128;
+/// Descriptors that are not of rigs: the pool keeps back about as many.
+const SPARE: usize = 256;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<(), Failure> {
         let registered = signal_hook::flag::register(signal, interrupted.clone());
         registered.map_err(io_failure("listening for signals"))?;
     }
-    let most = descriptors().saturating_sub(SPARE);
+    let most = descriptors::raise().saturating_sub(SPARE);
     if options.connections > most {
         return Err(Failure(format!("the limit of open files (ulimit -Hn) allows --connections {most} at most")));
     }
@@ -148,7 +148,7 @@ fn crowded(
     let bytes = crowd.job_bytes();
     drop((crowd, pool));
     // It takes two descriptors for each socket.
-    if 2 * options.connections <= descriptors().saturating_sub(SPARE) {
+    if 2 * options.connections <= descriptors::raise().saturating_sub(SPARE) {
         figures.bare(bytes, &bare::spreads(options.connections, bytes, BLOCKS)?);
     }
     Ok(())
@@ -178,14 +178,6 @@ fn credited(
     }
     figures.written(written);
     Ok(())
-}
-
-/// How many descriptors this process and its pool may have open each, after asking for all that are allowed.
-fn descriptors() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let in_force = if raised.is_ok() { limit.maximum } else { limit.current };
-    in_force.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// An address that belongs to nobody: regtest coins are worth nothing.

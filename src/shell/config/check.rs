@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use super::payments::fee_from_name;
 use super::{Config, PoolConfig};
 use crate::base::amount::{format_amount, format_percent};
-use crate::base::time::{HOUR, SECOND};
+use crate::base::time::{HOUR, MINUTE, SECOND};
 use crate::coin::address;
-use crate::pool::spec::{ChainSpec, PaymentsSpec, PortSpec};
+use crate::pool::spec::{ChainSpec, GuardSpec, PaymentsSpec, PortSpec};
 use crate::shell::secrets::{Password, Secret};
 
 /// The summary, a line for each subject.
@@ -36,6 +36,12 @@ fn pool_summary(out: &mut String, pool: &PoolConfig) {
         spec.stratum.extranonce2_len
     );
     line(out, "  stratum", stratum);
+    let GuardSpec { max_per_address, max_requests_per_second, ban_ms } = spec.stratum.guard;
+    let guard = format!(
+        "max_per_address {max_per_address}, max_requests_per_second {max_requests_per_second}, ban_minutes {}",
+        ban_ms / MINUTE
+    );
+    line(out, "", guard);
     let vardiff = &spec.vardiff;
     let difficulties = format!("start {}, min {}, max {}", vardiff.start, vardiff.min, vardiff.max);
     line(out, "  vardiff", format!("{difficulties}, target_share_s {}", vardiff.target_share_ms / SECOND));

@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use crate::base::amount::{self, AmountError};
 use crate::base::limits;
-use crate::base::time::{HOUR, SECOND};
+use crate::base::time::{HOUR, MINUTE, SECOND};
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::params::{COINS, Coin, Network, coin};
-use crate::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
+use crate::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
@@ -43,6 +43,8 @@ pub(super) mod default {
     pub const CONNECTIONS: usize = 4_096;
     pub const IDLE_TIMEOUT_S: u64 = 600;
     pub const EXTRANONCE2: usize = 4;
+    pub const REQUESTS_PER_S: u64 = 1_000;
+    pub const BAN_MINUTES: u64 = 10;
     pub const DIFFICULTY_START: f64 = 64.0;
     pub const DIFFICULTY_MIN: f64 = 0.0001;
     pub const DIFFICULTY_MAX: f64 = 1e11;
@@ -157,11 +159,13 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
         let extranonce2_len = stratum.or("extranonce2_size", default::EXTRANONCE2, extranonce2);
         let idle_timeout_ms = idle_s? * SECOND;
         let (listen, ports) = listen?.into_iter().unzip();
+        let guard = guard(stratum, max_connections);
         let spec = StratumSpec {
             ports,
             max_connections: max_connections?,
             idle_timeout_ms,
             extranonce2_len: extranonce2_len?,
+            guard: guard?,
         };
         Some((listen, spec))
     });
@@ -189,6 +193,19 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let name = chains[0].name.clone();
     let spec = PoolSpec { name, chains, stratum, vardiff, window_ms, max_miners, commit_ms };
     Some(PoolConfig { spec, listen, secrets, wallet_secrets })
+}
+
+/// What one address and one connection may do; `most` connections are allowed altogether.
+fn guard(stratum: &mut Object<'_>, most: Option<usize>) -> Option<GuardSpec> {
+    let most = most.unwrap_or(limits::CONNECTIONS);
+    let max_per_address = stratum.or("max_per_address", most, size(1..=limits::CONNECTIONS));
+    let requests = stratum.or("max_requests_per_second", default::REQUESTS_PER_S, integer(limits::REQUESTS_PER_S));
+    let ban_minutes = stratum.or("ban_minutes", default::BAN_MINUTES, integer(limits::BAN_MINUTES));
+    Some(GuardSpec {
+        max_per_address: max_per_address?,
+        max_requests_per_second: requests? as u32,
+        ban_ms: ban_minutes? * MINUTE,
+    })
 }
 
 /// A chain as it was read, with what only some chains have.

@@ -57,9 +57,12 @@ fn what_is_left_out_has_its_default_and_the_summary_shows_it_on_one_screen() {
     assert_eq!(pool.spec.chains[0].terms.min_payout, 100_000);
     assert_eq!(pool.spec.window_ms, 24 * 3_600_000);
     assert_eq!(pool.spec.vardiff.max.units(), 6_553_600_000_000_000);
+    let GuardSpec { max_per_address, max_requests_per_second, ban_ms } = pool.spec.stratum.guard;
+    assert_eq!((max_per_address, max_requests_per_second, ban_ms), (4_096, 1_000, 600_000));
     let summary = check::summary(&config);
     for part in [
         "listen 0.0.0.0:3333, max_connections 4096, idle_timeout_s 600, extranonce2_size 4",
+        "max_per_address 4096, max_requests_per_second 1000, ban_minutes 10",
         "target_share_s 15",
         "window_hours 24, max_miners 1024",
         "http://127.0.0.1:9332, cookie_file /var/lib/litecoin/.cookie",
@@ -86,7 +89,8 @@ fn everything_can_be_set() {
             ],
             "stratum": {
                 "listen": ["[::]:3333", { "address": "[::]:3334", "coinbase_bytes": 6500 }], "max_connections": 1,
-                "idle_timeout_s": 30, "extranonce2_size": 8,
+                "idle_timeout_s": 30, "extranonce2_size": 8, "max_per_address": 7, "max_requests_per_second": 20,
+                "ban_minutes": 0,
             },
             "vardiff": { "start": 0.5, "min": 0.25, "max": 2, "target_share_s": 1 },
             "payout": {
@@ -112,6 +116,7 @@ fn everything_can_be_set() {
     assert_eq!(pool.secrets, [[inline, login(Password::File("/etc/pass".into())), Secret::None]]);
     let stratum = &pool.spec.stratum;
     assert_eq!((stratum.max_connections, stratum.idle_timeout_ms, stratum.extranonce2_len), (1, 30_000, 8));
+    assert_eq!(stratum.guard, GuardSpec { max_per_address: 7, max_requests_per_second: 20, ban_ms: 0 });
     assert_eq!(pool.spec.vardiff.start, Difficulty::from_units(32_768).unwrap());
     assert_eq!((chain.coinbase_tag.len(), chain.terms.fee_ppm, chain.terms.max_outputs), (0, 0, 2));
     assert_eq!(pool.listen, ["[::]:3333".parse().unwrap(), "[::]:3334".parse().unwrap()]);
@@ -178,7 +183,7 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
     case(
         "/pools/0/vardiff",
         json!({"min": 128}),
-        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 1000000000"],
+        &["pools[0].vardiff.start: is 64; choose one between min, 128, and max, 100000000000"],
     );
     case("/pools/0/vardiff", json!({"min": 3, "max": 2}), &["pools[0].vardiff.min: is 3, above max, 2; swap them"]);
     case(

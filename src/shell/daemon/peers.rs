@@ -1,16 +1,16 @@
 //! What the daemon does with one connection: takes it in, reads it, hands on what came, sends, and closes it. An
 //! error of a connection costs that one alone.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
 use mio::{Interest, Token};
 
-use crate::base::limits::RPC_CONNECTIONS;
+use crate::base::limits::{ACCEPTS_PER_TURN, RPC_CONNECTIONS, SPARE_DESCRIPTORS};
 use crate::base::slots::Key;
-use crate::base::time::Now;
-use crate::pool::Pool;
+use crate::base::time::{Now, SECOND};
+use crate::pool::{Pool, farewell};
 use crate::shell::listeners::Port;
 use crate::shell::peer::{Peer, PeerKind};
 use crate::shell::rpc_port;
@@ -18,20 +18,31 @@ use crate::wire::stratum::Line;
 
 use super::{Daemon, FIRST_PEER, LINGER_MS};
 
+/// Bytes that a peer which was said goodbye may still send: what buffers on the way hold.
+const IGNORED: usize = 128 * 1024;
+
 impl Daemon {
     pub(super) fn accept(&mut self, index: usize, now: Now) {
-        while let Some((socket, address, port)) = self.listeners.accept(index, now) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((mut socket, address, port)) = self.listeners.accept(index, now) else { return };
             let kind = match port {
                 Port::Stratum { pool, port } => {
-                    let most = self.pools[pool].spec().stratum.max_connections;
-                    if self.pools[pool].connections() >= most {
-                        log::debug!("{address} is turned away: {most} connections are open");
+                    // Those who make room for others take a moment to leave.
+                    if self.rig_peers >= self.rig_room + SPARE_DESCRIPTORS / 2 {
                         continue;
                     }
+                    let has_descriptors = self.rig_peers < self.rig_room;
+                    if let Err(denied) = self.pools[pool].admit_connection(address.ip(), has_descriptors, now) {
+                        log::debug!("{address} is turned away: {denied}");
+                        // A new connection takes a line at once; one that doesn't goes without.
+                        let _ = socket.write(&farewell(denied));
+                        continue;
+                    }
+                    self.rig_peers += 1;
                     PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, port, now) }
                 }
                 Port::Rpc => {
-                    if self.rpc_peers >= RPC_CONNECTIONS {
+                    if self.rpc_peers >= RPC_CONNECTIONS && !self.close_silent_rpc(now) {
                         continue;
                     }
                     self.rpc_peers += 1;
@@ -51,6 +62,20 @@ impl Daemon {
                 self.close(key, &error.to_string(), now);
             }
         }
+        self.listeners.wake(index, now);
+    }
+
+    /// Makes room at the status port: whoever has been silent there for longest leaves, if it was a second.
+    fn close_silent_rpc(&mut self, now: Now) -> bool {
+        let silence = |(key, peer): (Key, &Peer)| match &peer.kind {
+            PeerKind::Rpc(conversation) => Some((conversation.silent_ms(now), key)),
+            PeerKind::Miner { .. } | PeerKind::Link { .. } => None,
+        };
+        let longest = self.peers.iter().filter_map(silence).max().filter(|(silent_ms, _)| *silent_ms >= SECOND);
+        if let Some((_, key)) = longest {
+            self.close(key, "", now);
+        }
+        longest.is_some()
     }
 
     pub(super) fn handle_writable(&mut self, key: Key, now: Now) {
@@ -83,7 +108,10 @@ impl Daemon {
         }
         if let Some(peer) = self.peers.get_mut(key) {
             peer.is_unread = true;
-            self.unread.push(key);
+            match peer.kind.miner().map(|(pool, session)| self.pools[pool].reads_from(session)) {
+                Some(at) if at > now.mono_ms => _ = self.paused.insert((at, key)),
+                _ => self.unread.push(key),
+            }
         }
     }
 
@@ -92,8 +120,13 @@ impl Daemon {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let bytes = &self.buffer[..count];
         match &mut peer.kind {
-            // What comes after the goodbye is read away and not looked at.
-            _ if peer.closing_at.is_some() => {}
+            // What comes after the goodbye is read away and not looked at, as long as it may have been under way before.
+            _ if peer.closing_at.is_some() => {
+                peer.ignored += count;
+                if peer.ignored > IGNORED {
+                    self.close(key, "goes on after the goodbye", now);
+                }
+            }
             PeerKind::Miner { pool, session } => self.pools[*pool].handle_miner_bytes(*session, bytes, now),
             PeerKind::Link { pool, node, link, .. } => self.pools[*pool].handle_link_bytes(*node, *link, bytes, now),
             PeerKind::Rpc(conversation) => {
@@ -190,8 +223,10 @@ impl Daemon {
                 if !reason.is_empty() {
                     log::debug!("{}: {reason}", peer.address);
                 }
+                self.rig_peers -= 1;
                 self.links.remove_miner(pool, session);
                 self.pools[pool].handle_miner_closed(session);
+                self.pools[pool].handle_socket_closed(peer.address.ip());
             }
             PeerKind::Link { pool, node, link, .. } => {
                 self.links.forget(pool, node, link, key);

@@ -10,7 +10,7 @@ pub mod node;
 mod retarget;
 mod rules;
 mod view;
-mod work;
+pub mod work;
 
 use std::fs;
 use std::io;

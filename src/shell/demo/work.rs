@@ -29,9 +29,13 @@ pub struct Work {
 /// A share, as it is submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
+    /// The job's name, as it was sent.
     pub job_id: String,
+    /// The rig's part of the extranonce.
     pub extranonce2: Vec<u8>,
+    /// Seconds since 1970.
     pub ntime: u32,
+    /// The nonce.
     pub nonce: u32,
 }
 

@@ -18,6 +18,8 @@ pub enum HttpError {
     HeadTooLarge,
     /// The body is over its bound, or says that it will be.
     BodyTooLarge,
+    /// A JSON text where HTTP should begin: the first line of a mining rig.
+    Stratum,
     /// Not HTTP, or contradicting itself.
     Malformed(&'static str),
     /// HTTP, but a transfer coding that isn't understood here.
@@ -32,7 +34,7 @@ impl HttpError {
         match self {
             HttpError::HeadTooLarge => 431,
             HttpError::BodyTooLarge => 413,
-            HttpError::Malformed(_) | HttpError::Truncated => 400,
+            HttpError::Stratum | HttpError::Malformed(_) | HttpError::Truncated => 400,
             HttpError::Unsupported(_) => 501,
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for HttpError {
         match self {
             HttpError::HeadTooLarge => f.write_str("the HTTP head is too large"),
             HttpError::BodyTooLarge => f.write_str("the HTTP body is too large"),
+            HttpError::Stratum => f.write_str("stratum rather than HTTP"),
             HttpError::Malformed(what) => write!(f, "malformed HTTP: {what}"),
             HttpError::Unsupported(what) => write!(f, "HTTP that is not supported: {what}"),
             HttpError::Truncated => f.write_str("the connection closed in the middle of an HTTP message"),

@@ -85,7 +85,15 @@ impl RequestReader {
 
     fn advance(&mut self) -> Result<Option<HttpRequest>, HttpError> {
         if matches!(self.state, State::Head) {
-            let Some(len) = self.input.head(self.max_head)? else { return Ok(None) };
+            let head = self.input.head(self.max_head)?;
+            match self.input.bytes.first() {
+                // Its sender waits for an answer to its first line, and would wait in vain for the end of a head.
+                Some(b'{') => return Err(HttpError::Stratum),
+                // TLS begins with a byte that no text has.
+                Some(byte) if byte.is_ascii_control() => return Err(HttpError::Malformed("no request")),
+                _ => {}
+            }
+            let Some(len) = head else { return Ok(None) };
             let (request, framing, expects) = parse_head(&self.input.bytes[..len])?;
             self.input.consume(len);
             self.wants_continue = expects;

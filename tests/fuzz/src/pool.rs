@@ -16,7 +16,7 @@ use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
 use edgepool::face::{LedgerSize, Site, http};
-use edgepool::pool::spec::{ChainSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
+use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 use edgepool::wire::http::HttpRequest;
@@ -224,6 +224,7 @@ fn spec() -> PoolSpec {
             max_connections: 100,
             idle_timeout_ms: 600_000,
             extranonce2_len: 4,
+            guard: GuardSpec::default(),
         },
         vardiff: VardiffSpec {
             start: Difficulty::MIN,

@@ -63,6 +63,8 @@ impl PoolProcess {
                     "listen": stratum.to_string(),
                     "max_connections": connections + 64,
                     "idle_timeout_s": 86_400,
+                    "max_requests_per_second": 1_000_000,
+                    "ban_minutes": 0,
                 },
                 "vardiff": { "start": difficulty, "min": difficulty, "max": difficulty, "target_share_s": 600 },
                 "payout": { "address": address_of(0) },
