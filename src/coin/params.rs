@@ -10,13 +10,16 @@ pub enum Algorithm {
     Scrypt,
     /// SHA256 twice. Difficulty 1 is 2^32 hashes.
     Sha256d,
+    /// SHA256 twice, with a difficulty 1 of 65,536 hashes. No coin has it: a benchmark's shares do, which are too many
+    /// to be mined.
+    EasySha256d,
 }
 
 impl Algorithm {
     /// Hashes that one difficulty unit (1/65,536 of difficulty 1) stands for.
     pub const fn hashes_per_unit(self) -> u64 {
         match self {
-            Algorithm::Scrypt => 1,
+            Algorithm::Scrypt | Algorithm::EasySha256d => 1,
             Algorithm::Sha256d => 65_536,
         }
     }
@@ -29,7 +32,7 @@ impl Algorithm {
     /// The target of one difficulty unit: 65,536 times the target of difficulty 1.
     pub fn unit_target(self) -> U256 {
         match self {
-            Algorithm::Scrypt => U256::from_u64(0xffff) << 240,
+            Algorithm::Scrypt | Algorithm::EasySha256d => U256::from_u64(0xffff) << 240,
             Algorithm::Sha256d => U256::from_u64(0xffff) << 224,
         }
     }

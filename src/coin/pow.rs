@@ -27,7 +27,7 @@ impl Hasher {
     pub fn hash(&mut self, algorithm: Algorithm, header: &[u8; 80]) -> Hash32 {
         match algorithm {
             Algorithm::Scrypt => self.scrypt.hash(header),
-            Algorithm::Sha256d => sha256d(header),
+            Algorithm::Sha256d | Algorithm::EasySha256d => sha256d(header),
         }
     }
 }

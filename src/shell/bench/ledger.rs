@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::load::{Load, SHARES_PER_S};
+use super::shares::{Load, SHARES_PER_S};
 use super::system::{Written, file_system};
 use super::year;
 use crate::shell::store::{Store, StoreError};

@@ -3,7 +3,8 @@
 
 pub mod hot;
 pub mod ledger;
-mod load;
+pub mod load;
+mod shares;
 mod system;
 pub mod vardiff;
 mod year;
