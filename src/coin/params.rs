@@ -1,6 +1,6 @@
 //! The coins and their networks as one static table. Code asks a row what it does; it never asks which coin it is.
 
-use super::{encode::varint_len, pow, script::Script, uint::U256};
+use super::{encode::varint_len, pow::Hasher, script::Script, uint::U256};
 use crate::base::Hash32;
 
 /// A proof-of-work function, with the difficulty unit that its miners are used to.
@@ -24,12 +24,9 @@ impl Algorithm {
         }
     }
 
-    /// The proof-of-work hash of a header, in internal byte order.
+    /// The proof-of-work hash of one header, in internal byte order. For many there is [`Hasher`].
     pub fn pow_hash(self, header: &[u8; 80]) -> Hash32 {
-        match self {
-            Algorithm::Scrypt => pow::scrypt(header),
-            Algorithm::Sha256d | Algorithm::EasySha256d => pow::sha256d(header),
-        }
+        Hasher::new().hash(self, header)
     }
 
     /// The target of one difficulty unit: 65,536 times the target of difficulty 1.

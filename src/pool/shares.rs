@@ -33,8 +33,9 @@ impl Pool {
             }
             let worker = worker.ok_or(Reject::Unauthorised)?;
             let fingerprint = judged.verdict.credit?;
-            let row = self.row_of(key, &submit.username)?;
             self.remember(judged.job, fingerprint)?;
+            // Last: a row that is taken is credited, and its miner's id is written with it.
+            let row = self.row_of(key, &submit.username)?;
             Ok((worker, row, judged.difficulty))
         });
         match outcome {

@@ -68,6 +68,8 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Measure each step of a share's way and of a job's.
+    BenchHot(bench::hot::Options),
     /// Simulate rigs of every size.
     BenchVardiff(bench::vardiff::Options),
     /// Print this text, which is what was asked for.

@@ -40,6 +40,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::BenchLedger(options) => bench_ledger(&options),
         Command::BenchLoad(options) => bench_load(&options),
         Command::BenchServe { config } => run(&config, bench::load::ease),
+        Command::BenchHot(options) => bench_hot(&options),
         Command::BenchVardiff(options) => bench_vardiff(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
@@ -142,6 +143,13 @@ fn bench_ledger(options: &bench::ledger::Options) -> ExitCode {
 
 fn bench_load(options: &bench::load::Options) -> ExitCode {
     match bench::load::run(options, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_hot(options: &bench::hot::Options) -> ExitCode {
+    match bench::hot::run(options, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
     }

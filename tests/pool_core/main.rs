@@ -1,6 +1,7 @@
 //! The whole pure core, driven as the daemon drives it: scripted nodes and rigs, a disk that fails on
 //! demand, and virtual time.
 
+mod allocations;
 mod blocks;
 mod coinbases;
 mod cuts;
@@ -14,6 +15,7 @@ mod node;
 mod nodes;
 mod payments;
 mod reorganisations;
+mod resume;
 mod rig;
 mod scene;
 mod shares;

@@ -26,7 +26,7 @@ use crate::coin::script::Script;
 use crate::shell::config::Config;
 use crate::shell::descriptors;
 use crate::shell::store::Store;
-use crowd::{Answers, Crowd};
+use crowd::Crowd;
 use figures::Figures;
 use node::Node;
 use process::{PoolProcess, Taste};

@@ -10,7 +10,7 @@ use super::table::*;
 use super::{Command, Usage, Values};
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::{ledger::Options, load, vardiff};
+use crate::shell::bench::{hot, ledger::Options, load, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -74,6 +74,10 @@ impl Entry {
                     data_dir: path(&BENCH_DIR),
                 }),
             },
+            "bench hot" => Command::BenchHot(hot::Options {
+                data_dir: path(&BENCH_DIR),
+                rounds: number(values, &ROUNDS, 1..=10_000, 100)?,
+            }),
             "bench vardiff" => Command::BenchVardiff(vardiff::Options {
                 seeds: number(values, &SEEDS, 1..=100_000, 200)?,
                 target_share_s: number(values, &TARGET_SHARE, limits::TARGET_SHARE_S, 15)?,
