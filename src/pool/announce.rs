@@ -20,16 +20,14 @@ impl Pool {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let difficulty = limited(session, cap, &self.spec.vardiff);
         label_workers(&mut self.workers, session, &self.spec.vardiff);
-        let knows = session.is_told && session.announced() == Some(difficulty);
-        if !session.is_mining() || knows || !session.may_resend() {
+        if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
             return;
         }
         let mut work = None;
-        let is_first = !std::mem::replace(&mut session.is_told, true);
+        let is_first = session.announced().is_none();
         match self.jobs.current() {
             Some(job) => {
-                let is_new = session.announced().is_none();
-                let id = if is_new { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
+                let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
                 work = Some(job.notify(session.class, id.epoch, is_first));
                 session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
             }

@@ -9,22 +9,16 @@ use super::Pool;
 use super::session::Session;
 
 impl Pool {
-    /// An extranonce1 that no connection has, and no session that may be resumed.
+    /// An extranonce1 that no connection has.
     pub(super) fn free_extranonce1(&mut self) -> [u8; EXTRANONCE1] {
         loop {
             let candidate = self.next_extranonce1.to_be_bytes();
             self.next_extranonce1 = self.next_extranonce1.wrapping_add(1);
-            self.extranonce1s_given += 1;
-            // Only after 2^32 of them can one be in use.
-            if self.extranonce1s_given <= 1 << 32 || !self.is_used(candidate) {
+            // Only after 2^32 connections can one of them still be open.
+            if !self.sessions.iter().any(|(_, session)| session.extranonce1 == candidate) {
                 return candidate;
             }
         }
-    }
-
-    fn is_used(&self, extranonce1: [u8; EXTRANONCE1]) -> bool {
-        self.sessions.iter().any(|(_, session)| session.extranonce1 == extranonce1)
-            || self.resumable.departed().any(|legacy| legacy.extranonce1 == extranonce1)
     }
 
     /// Moves a connection to another extranonce1 without ending it, for when its own goes to another connection. It

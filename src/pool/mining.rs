@@ -86,9 +86,6 @@ impl Pool {
 
     fn forget_session(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
-        if let Some(id) = session.id {
-            self.keep_session(id, session.legacy());
-        }
         for authorised in session.authorised {
             authorised.row.into_iter().for_each(|row| self.window.release(row));
             self.miners.release(&authorised.script);
@@ -110,10 +107,8 @@ impl Pool {
         let is_notice = id.is_null() && request.may_be_a_notice();
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
-            Request::Subscribe { agent, session } => {
-                let Some(reply) = self.subscribe(key, &id, agent.unwrap_or_default(), session.as_deref(), now) else {
-                    return;
-                };
+            Request::Subscribe { agent, .. } => {
+                let Some(reply) = self.subscribe(key, &id, agent.unwrap_or_default()) else { return };
                 reply
             }
             Request::Authorize { username, password } => {
@@ -169,16 +164,13 @@ impl Pool {
         }
     }
 
-    fn subscribe(&mut self, key: Key, id: &Id, agent: String, wanted: Option<&str>, now: Now) -> Option<Line> {
-        if self.sessions.get(key)?.id.is_none() {
-            self.begin_session(key, wanted, now);
-        }
+    fn subscribe(&mut self, key: Key, id: &Id, agent: String) -> Option<Line> {
         let session = self.sessions.get_mut(key)?;
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
         session.subscribed = true;
         let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
         session.choose_class(of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent)));
-        let session_id = session.id?.to_string();
+        let session_id = format!("{:016x}", key.to_u64());
         let extranonce2_len = self.spec.stratum.extranonce2_len;
         Some(stratum::subscribe_reply(id, &session_id, &session.extranonce1, extranonce2_len))
     }

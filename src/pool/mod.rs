@@ -26,7 +26,6 @@ pub mod paying;
 pub mod payments;
 pub mod record;
 mod recover;
-pub mod resume;
 pub mod session;
 mod shares;
 pub mod spec;
@@ -43,7 +42,6 @@ pub mod workers;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::limits::UNAUTHORISED_MS;
-use crate::base::rng::Rng;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::{Now, SECOND};
 use crate::coin::pow::Hasher;
@@ -60,7 +58,6 @@ use ledger::LedgerError;
 use miners::Miners;
 use payments::Payments;
 use record::Entry;
-use resume::Resumable;
 use session::Session;
 use spec::PoolSpec;
 use upstream::{LinkAction, LinkKind};
@@ -116,10 +113,7 @@ pub struct Pool {
     clock: PoolClock,
     sessions: Slots<Session>,
     guard: Guard,
-    resumable: Resumable,
     next_extranonce1: u32,
-    /// Connections that were given an extranonce1 since start.
-    extranonce1s_given: u64,
     workers: Workers,
     miners: Miners,
     window: Window,
@@ -141,7 +135,6 @@ pub struct Pool {
     counts: Counts,
     rejects: BTreeMap<&'static str, u64>,
     hasher: Hasher,
-    rng: Rng,
     total_work: u128,
     total_shares: u64,
     next_tick_ms: u64,
@@ -203,7 +196,6 @@ impl Pool {
             self.refresh_job(now);
             self.tend_sessions(now);
             self.guard.sweep(now);
-            self.resumable.sweep(now);
             self.schedule_payments(now);
             self.run_audit();
         }

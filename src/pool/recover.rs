@@ -19,7 +19,6 @@ use super::job::Jobs;
 use super::ledger::LedgerError;
 use super::miners::Miners;
 use super::record::{Journal, MinerId, Recovered};
-use super::resume::Resumable;
 use super::spec::PoolSpec;
 use super::window::Window;
 use super::workers::{Counts, Rates, Workers};
@@ -85,10 +84,8 @@ impl Pool {
             clock,
             sessions: Slots::default(),
             guard: Guard::default(),
-            resumable: Resumable::default(),
             // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
             next_extranonce1: rng.next_u64() as u32,
-            extranonce1s_given: 0,
             workers: Workers::default(),
             miners,
             window,
@@ -106,7 +103,6 @@ impl Pool {
             counts: Counts::default(),
             rejects: BTreeMap::new(),
             hasher: Hasher::new(),
-            rng,
             total_work: mark.total_work,
             total_shares: mark.total_shares,
             next_tick_ms: now.mono_ms + SECOND,

@@ -14,15 +14,12 @@ use super::firmware::CoinbaseClass;
 use super::guard::{Bucket, Conduct};
 use super::job::JobId;
 use super::record::MinerId;
-use super::resume::SessionId;
 use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
 
 /// Difficulties remembered per connection before the next change waits for the next job.
 const MOST_SENT: usize = 64;
-/// Of those, what a session that is resumed begins with at most.
-const MOST_INHERITED: usize = 32;
 
 /// A username that was accepted on a connection.
 #[derive(Debug)]
@@ -39,25 +36,9 @@ pub struct Authorised {
     pub worker: Key,
 }
 
-/// What a session leaves for when its rig is back: all that its earlier shares are judged by, and the difficulty
-/// that suits it.
-#[derive(Clone, Debug)]
-pub struct Legacy {
-    /// See [`Session::extranonce1`].
-    pub extranonce1: [u8; EXTRANONCE1],
-    class: CoinbaseClass,
-    version_mask: u32,
-    vardiff: Vardiff,
-    sent: Vec<(JobId, Difficulty)>,
-    former: Vec<(JobId, [u8; EXTRANONCE1])>,
-    epoch: u32,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Session {
-    /// By this a rig may go on with the session over another connection; `None` until it subscribes.
-    pub id: Option<SessionId>,
     /// Where the rig connects from.
     pub peer: SocketAddr,
     /// Bytes that are not yet a line.
@@ -99,8 +80,6 @@ pub struct Session {
     pub told_ms: u64,
     /// What it was told by then.
     told: Option<Difficulty>,
-    /// Whether it was told a difficulty over this connection.
-    pub is_told: bool,
     /// The difficulty in force from each job on, oldest first.
     sent: Vec<(JobId, Difficulty)>,
     /// Extranonces of before, each with the first sending that no longer carries it; oldest first.
@@ -118,7 +97,6 @@ impl Session {
         now: Now,
     ) -> Session {
         Session {
-            id: None,
             peer,
             lines: LineBuffer::new(STRATUM_LINE),
             extranonce1,
@@ -140,38 +118,10 @@ impl Session {
             conduct: Conduct::default(),
             told_ms: now.mono_ms,
             told: None,
-            is_told: false,
             sent: Vec::new(),
             former: Vec::new(),
             epoch: 0,
         }
-    }
-
-    /// What can be resumed of it; `None` before its rig was given any work.
-    pub fn legacy(&self) -> Option<Legacy> {
-        if self.sent.is_empty() {
-            return None;
-        }
-        Some(Legacy {
-            extranonce1: self.extranonce1,
-            class: self.class,
-            version_mask: self.version_mask,
-            vardiff: self.vardiff.clone(),
-            sent: self.sent[self.sent.len().saturating_sub(MOST_INHERITED)..].to_vec(),
-            former: self.former.clone(),
-            epoch: self.epoch,
-        })
-    }
-
-    /// Goes on with a session of before. What the rig has negotiated over this connection stays.
-    pub fn inherit(&mut self, legacy: Legacy) {
-        let Legacy { extranonce1, class, version_mask, vardiff, sent, former, epoch } = legacy;
-        (self.extranonce1, self.class, self.is_class_named) = (extranonce1, class, true);
-        if self.version_mask == 0 {
-            // Earlier shares may carry the bits; a rig that does not ask for them now is not told of them.
-            (self.version_mask, self.mask_told) = (version_mask, true);
-        }
-        (self.vardiff, self.sent, self.former, self.epoch) = (vardiff, sent, former, epoch);
     }
 
     /// Sends it the coinbase of `class`, unless its password named one. Too late once it was sent a job.
@@ -210,8 +160,7 @@ impl Session {
     /// Notes that jobs from `job` on are worked at `difficulty`. Sendings that no kept job can refer to
     /// any more (all before `oldest_job`) are forgotten.
     pub fn note_sent(&mut self, job: JobId, difficulty: Difficulty, oldest_job: u64) {
-        // A repeated sending is found by its own name, whatever its difficulty.
-        if self.announced() != Some(difficulty) || job.epoch > 0 {
+        if self.announced() != Some(difficulty) {
             self.sent.push((job, difficulty));
         }
         let needed = self.sent.iter().rposition(|(id, _)| id.seq < oldest_job).unwrap_or(0);
