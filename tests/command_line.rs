@@ -43,6 +43,7 @@ fn every_command_explains_itself() {
         &["ledger", "export", "--help"],
         &["help", "ledger", "restore"],
         &["bench", "ledger", "--help"],
+        &["bench", "load", "--help"],
         &["bench", "vardiff", "--help"],
     ] {
         let output = edgepool(arguments);
@@ -179,5 +180,20 @@ fn the_ledgers_figures_are_measured_on_a_ledger_that_is_gone_afterwards() {
     let year = bench(&["--year", "--blocks-per-day", "1"]);
     assert!(year.contains("365 blocks with a part for each of 20 miners"), "{year}");
     assert!(year.contains("paid + owed + fees, to the unit"), "{year}");
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn a_crowd_of_rigs_is_measured_and_leaves_nothing_behind() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let place = directory.to_str().unwrap();
+    let output = edgepool(&["bench", "load", "--connections", "50", "--seconds", "1", "--data-dir", place]);
+    assert_eq!(output.status.code(), Some(DONE), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for row in ["50 rigs connect", "last rig notified", "a bare loop", "shares accepted and on disk", "all"] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "nothing stays");
     fs::remove_dir(directory).unwrap();
 }

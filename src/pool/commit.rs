@@ -204,9 +204,7 @@ impl Pool {
         for share in std::mem::take(&mut self.commits.shares) {
             if let Some(credit) = &share.credit {
                 self.window.revoke(credit.row, credit.work, credit.slot);
-                if let Some(job) = self.jobs.find_mut(credit.job) {
-                    job.forget(credit.fingerprint);
-                }
+                self.forget(credit.job, credit.fingerprint);
                 if !is_told {
                     self.total_work -= u128::from(credit.work);
                     self.total_shares -= 1;

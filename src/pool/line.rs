@@ -21,6 +21,8 @@ const WORKLESS_MS: u64 = 5 * MINUTE;
 const DIFFICULTY_GRACE_MS: u64 = MINUTE;
 /// Jobs that nobody knows are not held against a connection that is so young: it may come from before a restart.
 const JOB_GRACE_MS: u64 = 2 * MINUTE;
+/// Requests a second that are read of a connection until its first share is credited.
+const NEWCOMER: u32 = 100;
 /// Requests a second that are read of a connection that sends nearly only what is refused.
 const SLOWED: u32 = 5;
 
@@ -73,8 +75,13 @@ impl Pool {
     pub(super) fn count_request(&mut self, key: Key, now: Now) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let is_wasteful = session.conduct.is_wasteful() || self.guard.is_wasteful(session.peer.ip().into());
-        let rate = self.spec.stratum.guard.max_requests_per_second;
-        session.note_request(if is_wasteful { rate.min(SLOWED) } else { rate }, now);
+        let most = self.spec.stratum.guard.max_requests_per_second;
+        let rate = match session.conduct.has_worked {
+            _ if is_wasteful => SLOWED,
+            false => NEWCOMER,
+            true => most,
+        };
+        session.note_request(rate.min(most), now);
     }
 
     /// Notes that a share was credited.

@@ -187,3 +187,18 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_is_read_back_and_nothing_else_is() {
+        for id in [0, 7, u64::MAX].map(SessionId) {
+            assert_eq!(SessionId::parse(&id.to_string()), Some(id));
+        }
+        for text in ["", "0", "00000000000000000", "g000000000000000", "-000000000000001", "+000000000000001"] {
+            assert_eq!(SessionId::parse(text), None, "{text}");
+        }
+    }
+}

@@ -33,9 +33,14 @@ impl Pool {
             }
             let worker = worker.ok_or(Reject::Unauthorised)?;
             let fingerprint = judged.verdict.credit?;
-            let row = self.row_of(key, &submit.username)?;
             self.remember(judged.job, fingerprint)?;
-            Ok((worker, row, judged.job, judged.difficulty, fingerprint))
+            // Last: a row that is taken is credited, and its miner's id is written with it.
+            let row = self.row_of(key, &submit.username);
+            if row.is_err() {
+                // What is not credited may come again.
+                self.forget(judged.job.seq, fingerprint);
+            }
+            Ok((worker, row?, judged.job, judged.difficulty, fingerprint))
         });
         match (outcome, worker) {
             (Ok((worker, row, job, difficulty, fingerprint)), _) => {
@@ -105,6 +110,13 @@ impl Pool {
         }
         let remembered = self.jobs.find_mut(job.seq).is_some_and(|job| job.remember(fingerprint));
         remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
+    }
+
+    /// A share that was remembered has no credit after all.
+    pub(super) fn forget(&mut self, job: u64, fingerprint: u64) {
+        if let Some(job) = self.jobs.find_mut(job) {
+            job.forget(fingerprint);
+        }
     }
 
     /// Whether a share that was credited before is one whose answer may not have arrived: it is of work that was

@@ -3,7 +3,7 @@
 //!
 //! Shares of an honest rig are a Poisson process, so what can be known after n shares is known to one part
 //! in √n. A connection is therefore first measured with easy shares, three a second, until there are enough
-//! of them to be sure of a quarter; then it is fitted once and [watched](watch): it is left alone until the
+//! of them to be sure of a quarter; then it is fitted once and watched: it is left alone until the
 //! shares prove that the hashrate is another one, and then it is measured again. A rig is never followed
 //! up and down with its luck, and each change costs it a restart of its work.
 
@@ -20,14 +20,14 @@ use watch::{Alarm, Watch};
 const MEASURING_SHARE_MS: u64 = 300;
 /// Shares that a rig is fitted by: chance puts them a quarter off once in 20,000 times.
 const ENOUGH: f64 = 320.0;
-/// After this long, in milliseconds, a rig is fitted by [`FEW`] shares, and after as long at one difficulty
+/// After this long, in milliseconds, a rig is fitted by `FEW` shares, and after as long at one difficulty
 /// by any.
 const LONGEST_MS: u64 = 150_000;
 const FEW: f64 = 100.0;
 /// Shares within which a measurement that goes too slowly is made faster, and what too slowly is.
 const AIMING: core::ops::Range<f64> = 24.0..200.0;
 const SLOW: f64 = 0.75;
-/// Shares that show that a rig is [`FAR`] too fast, and expected shares that show that it is as far too slow.
+/// Shares that show that a rig is `FAR` too fast, and expected shares that show that it is as far too slow.
 const FAR_SHARES: f64 = 8.0;
 const FAR_EXPECTED: f64 = 12.0;
 const FAR: f64 = 4.0;

@@ -61,6 +61,15 @@ pub enum Command {
     },
     /// Measure what the ledger asks of a disk.
     BenchLedger(bench::ledger::Options),
+    /// Measure each step of a share's way and of a job's.
+    BenchHot(bench::hot::Options),
+    /// Measure what rigs ask of the pool.
+    BenchLoad(bench::load::Options),
+    /// Run the pool that it measures.
+    BenchServe {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// Simulate rigs of every size.
     BenchVardiff(bench::vardiff::Options),
     /// Print this text, which is what was asked for.

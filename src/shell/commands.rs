@@ -32,12 +32,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match command {
         Command::Print(text) => print(&text),
-        Command::Run { config } => run(&config),
+        Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
         Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
+        Command::BenchHot(options) => bench_hot(&options),
+        Command::BenchLoad(options) => bench_load(&options),
+        Command::BenchServe { config } => run(&config, bench::load::ease),
         Command::BenchVardiff(options) => bench_vardiff(&options),
         Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
     }
@@ -53,11 +56,13 @@ fn start_log(level: &str) {
     builder.init();
 }
 
-fn run(path: &Path) -> ExitCode {
-    let config = match config::read(path) {
+/// Runs the pool, after `change` of what its configuration says.
+fn run(path: &Path, change: impl FnOnce(&mut Config)) -> ExitCode {
+    let mut config = match config::read(path) {
         Ok(config) => config,
         Err(errors) => return complain(&errors.to_string(), WRONG_USAGE),
     };
+    change(&mut config);
     start_log("info");
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -131,6 +136,20 @@ fn ledger(which: &Which, task: &Task) -> ExitCode {
 fn bench_ledger(options: &bench::ledger::Options) -> ExitCode {
     start_log("warn");
     match bench::ledger::run(options, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_hot(options: &bench::hot::Options) -> ExitCode {
+    match bench::hot::run(options, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string(), FAILED),
+    }
+}
+
+fn bench_load(options: &bench::load::Options) -> ExitCode {
+    match bench::load::run(options, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), FAILED),
     }

@@ -32,7 +32,7 @@ fn kept_back(config: &Config) -> usize {
 }
 
 /// The limit after it was raised to the most that is allowed.
-fn raise() -> usize {
+pub(super) fn raise() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let in_force = match setrlimit(Resource::Nofile, raised) {

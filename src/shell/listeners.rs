@@ -1,7 +1,7 @@
 //! The ports that are listened on. Takes connections as they come, so many in a turn, and pauses when the system has
 //! no room for more; whose they are is the daemon's business.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use super::StartError;
 
 /// A listener that could not accept (no file descriptors left) is tried again after this, in milliseconds.
 const AGAIN_MS: u64 = 1_000;
+
+/// Connections that may wait to be taken in, as far as the system allows (`net.core.somaxconn`). After a power cut all
+/// rigs come at once; those that find no place are heard again after a second, then three, then seven.
+const BACKLOG: i32 = 4_096;
 
 /// A rig that is silent for this long is asked whether it is there, then every [`PROBE`]; after [`PROBES`] without an
 /// answer the connection ends. One whose plug was pulled leaves within two minutes, also where a router forgets idle
@@ -60,6 +64,8 @@ impl Listeners {
     /// Listens on one more address.
     pub fn open(&mut self, address: SocketAddr, port: Port, registry: &Registry) -> Result<(), StartError> {
         let mut socket = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
+        // mio asks for room for 128.
+        rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
         registry.register(&mut socket, Token(self.0.len()), Interest::READABLE)?;
         if let Err(error) = keep_alive(&socket, port) {
             log::warn!("connections to {address} that die unseen stay until they time out: {error}");

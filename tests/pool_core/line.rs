@@ -154,24 +154,29 @@ fn a_pool_that_bans_nobody_reads_floods_slowly() {
 #[test]
 fn whoever_asks_too_much_is_answered_in_full_and_then_read_later() {
     let mut spec = spec(1);
-    spec.stratum.guard.max_requests_per_second = 100;
+    spec.stratum.guard.max_requests_per_second = 500;
     let mut scene = Scene::start(spec);
     let hasty = rig_from(&mut scene, FARM, 1, "hasty");
-    scene.advance(10 * SECOND);
-    let ask = |scene: &mut Scene, count: usize| {
-        for _ in 0..count {
-            scene.pool.handle_miner_bytes(hasty, b"{\"id\":\"ping\",\"method\":\"mining.ping\"}\n", scene.now);
-        }
-        scene.turn();
-    };
-    ask(&mut scene, 200);
-    assert!(scene.pool.reads_from(hasty) <= scene.now.mono_ms, "two seconds' worth at once");
-    ask(&mut scene, 100);
-    assert_eq!(scene.pool.reads_from(hasty), scene.now.mono_ms + SECOND);
-    let answered = scene.rigs[&hasty].lines.iter().filter(|line| line["id"] == "ping").count();
-    assert_eq!(answered, 300);
-    scene.advance(SECOND);
-    assert!(scene.pool.reads_from(hasty) <= scene.now.mono_ms);
+    let mut answered = 0;
+    // Before and after its first share.
+    for rate in [100, 500] {
+        scene.advance(10 * SECOND);
+        let ask = |scene: &mut Scene, count: usize| {
+            for _ in 0..count {
+                scene.pool.handle_miner_bytes(hasty, b"{\"id\":\"ping\",\"method\":\"mining.ping\"}\n", scene.now);
+            }
+            scene.turn();
+        };
+        ask(&mut scene, 2 * rate);
+        assert!(scene.pool.reads_from(hasty) <= scene.now.mono_ms, "two seconds' worth at once");
+        ask(&mut scene, rate);
+        assert_eq!(scene.pool.reads_from(hasty), scene.now.mono_ms + SECOND);
+        answered += 3 * rate;
+        assert_eq!(scene.rigs[&hasty].lines.iter().filter(|line| line["id"] == "ping").count(), answered);
+        scene.advance(SECOND);
+        assert!(scene.pool.reads_from(hasty) <= scene.now.mono_ms);
+        assert_eq!(scene.work(hasty, "share", Want::Share).1["result"], true);
+    }
 }
 
 #[test]
@@ -264,4 +269,16 @@ fn two_rigs_of_a_new_address_are_one_miner() {
     let row = scene.pool.window().iter().next().unwrap().1;
     assert_eq!((scene.pool.window().iter().count(), row.shares), (1, 2));
     assert!(scene.pool.workers().iter().all(|worker| worker.miner == row.miner));
+}
+
+#[test]
+fn a_share_that_the_ledger_has_no_room_for_takes_no_place() {
+    let mut scene = Scene::start(spec(1));
+    let rig = rig_from(&mut scene, FARM, 1, "a");
+    scene.pool.handle_headroom(100, 100);
+    assert_eq!(scene.work(rig, "share", Want::Share).1["error"][0], 20);
+    assert_eq!(scene.pool.window().iter().count(), 0);
+    scene.pool.handle_headroom(0, 100);
+    assert_eq!(scene.work(rig, "again", Want::Share).1["result"], true);
+    assert_eq!(scene.pool.window().iter().count(), 1);
 }

@@ -1,6 +1,7 @@
 //! The whole pure core, driven as the daemon drives it: scripted nodes and rigs, a disk that fails on
 //! demand, and virtual time.
 
+mod allocations;
 mod blocks;
 mod coinbases;
 mod cuts;

@@ -5,7 +5,7 @@ use crate::base::time::{MINUTE, Now};
 /// Invalid shares in one minute that make it a bad one; an honest rig sends some five shares a minute altogether.
 const BAD_MINUTE: u32 = 100;
 /// Bad minutes on end that are a flood. A new firmware, a wrong difficulty or a cable may spoil one or two.
-pub const FLOOD_MINUTES: u32 = 5;
+const FLOOD_MINUTES: u32 = 5;
 /// Refused shares in this minute from which on a connection is read slowly.
 const SLOWED: u32 = 50;
 /// "Nearly only": fewer than one credited share in so many.
@@ -66,7 +66,7 @@ impl Conduct {
         self.bad_minutes > 0 || self.refused >= SLOWED && self.is_nearly_only(self.refused)
     }
 
-    /// Whether it was nearly only invalid shares, and many, for [`FLOOD_MINUTES`] on end.
+    /// Whether it was nearly only invalid shares, and many, for five minutes on end.
     pub fn is_flood(&self) -> bool {
         self.bad_minutes >= FLOOD_MINUTES
     }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::load::{Load, SHARES_PER_S};
+use super::shares::{Load, SHARES_PER_S};
 use super::system::{Written, file_system};
 use super::year;
 use crate::shell::store::{Store, StoreError};
@@ -78,7 +78,7 @@ impl From<StoreError> for BenchError {
 pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn below(directory: &Path) -> Result<Scratch, BenchError> {
+    pub(super) fn below(directory: &Path) -> Result<Scratch, BenchError> {
         let scratch = directory.join(format!("edgepool-bench-{}", std::process::id()));
         let failed = |error| BenchError::Io(format!("making {}", scratch.display()), error);
         fs::create_dir(&scratch).map_err(failed)?;

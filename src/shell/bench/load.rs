@@ -1,102 +1,191 @@
-//! A pool's load on its ledger in the pool's time: shares of many miners, slot by slot, as batches. Makes the
-//! same load from the same seed.
+//! `edgepool bench load`: what a crowd of rigs costs. The pool is this program in a process of its own; the node
+//! and every rig are played here, over real sockets. What is measured holds for both of them on one machine: the
+//! rigs take processor time too, so the pool's own is told beside each figure.
 
-use crate::base::limits::WINDOW_SLOTS;
-use crate::base::rng::Rng;
-use crate::base::time::HOUR;
-use crate::pool::record::{Batch, Cell, CellKey, ClockMark, MinerId};
+mod bare;
+mod crowd;
+mod figures;
+mod node;
+mod process;
+mod rig;
+mod template;
 
-/// Length of the window.
-const WINDOW_MS: u64 = 24 * HOUR;
-/// Length of its slots.
-pub(super) const SLOT_MS: u64 = WINDOW_MS / WINDOW_SLOTS as u64;
-/// Shares of all miners together.
-pub(super) const SHARES_PER_S: u64 = 10;
-/// Any time of the pool will do.
-const START_MS: u64 = 1_700_000_000_000 / SLOT_MS * SLOT_MS;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-/// See the module.
-pub(super) struct Load {
-    rng: Rng,
-    clock: ClockMark,
-    /// Difficulty of each miner's shares: some rigs are a hundred times larger than others.
-    difficulties: Vec<u64>,
-    /// What each miner did in the current slot.
-    slot: Vec<Cell>,
-    /// Thousandths of shares that are still to come.
-    due: u64,
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::ledger::Scratch;
+use crate::coin::address;
+use crate::coin::params::{Algorithm, Coin, coin};
+use crate::coin::script::Script;
+use crate::shell::config::Config;
+use crate::shell::descriptors;
+use crate::shell::store::Store;
+use crowd::{Answers, Crowd};
+use figures::Figures;
+use node::Node;
+use process::{PoolProcess, Taste};
+
+/// Transactions of a template: a full block has two to four thousand.
+const TRANSACTIONS: usize = 2_000;
+/// Blocks that come while notifying is measured.
+const BLOCKS: usize = 20;
+/// Between two blocks, so that the one before has nothing left to do.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Rigs that send shares: what matters is how many shares are on their way, not on how many sockets.
+const SENDERS: usize = 500;
+/// Addresses that the rigs work for.
+const ADDRESSES: usize = 100;
+/// Fewer than a job remembers.
+const MOST_SHARES: u64 = 1_000_000;
+
+/// Descriptors that are not of rigs: the pool keeps back about as many.
+const SPARE: usize = 256;
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Rigs.
+    pub connections: usize,
+    /// How long shares are sent, each of two times.
+    pub seconds: u64,
+    /// On whose disk; the system's directory for temporary files when absent.
+    pub data_dir: Option<PathBuf>,
 }
 
-impl Load {
-    pub(super) fn new(miners: u64) -> Load {
-        let mut rng = Rng::new(1);
-        let difficulties: Vec<u64> = (0..miners).map(|_| 20_000 + rng.below(2_000_000)).collect();
-        let clock = ClockMark { pool_ms: START_MS, wall_ms: START_MS, ..ClockMark::default() };
-        Load { rng, clock, slot: vec![Cell::default(); difficulties.len()], difficulties, due: 0 }
-    }
+/// Why nothing was measured, for the terminal.
+#[derive(Debug)]
+pub struct Failure(String);
 
-    /// Every miner's script, and the window of a day in which all of them worked.
-    pub(super) fn begin(&mut self) -> Batch {
-        let miners = 0..self.difficulties.len() as MinerId;
-        let scripts = miners.clone().map(|miner| (miner, script(miner))).collect();
-        let shares = SHARES_PER_S * SLOT_MS / 1_000 / self.difficulties.len() as u64 + 1;
-        let mut cells = Vec::new();
-        for slot in 1..WINDOW_SLOTS as u64 {
-            for (miner, difficulty) in miners.clone().zip(&self.difficulties) {
-                let key = CellKey { slot_start_ms: START_MS - slot * SLOT_MS, miner };
-                cells.push((key, Cell { work: shares * difficulty, shares: shares as u32 }));
-            }
-        }
-        Batch { clock: self.clock, miners: scripts, cells, ..Batch::default() }
-    }
-
-    /// What is to be written after another `elapsed_ms`. Of a long time only the last slot's shares came.
-    pub(super) fn next(&mut self, elapsed_ms: u64) -> Batch {
-        let before = self.clock.pool_ms / SLOT_MS;
-        self.clock.pool_ms += elapsed_ms;
-        self.clock.wall_ms += elapsed_ms;
-        let slot = self.clock.pool_ms / SLOT_MS;
-        let mut batch = Batch::default();
-        if slot != before {
-            self.slot.fill(Cell::default());
-            batch.forget_cells_before_ms = Some((slot + 1 - WINDOW_SLOTS as u64) * SLOT_MS);
-        }
-        self.due += elapsed_ms.min(SLOT_MS) * SHARES_PER_S;
-        let mut touched = Vec::new();
-        while self.due >= 1_000 {
-            self.due -= 1_000;
-            let miner = self.rng.below(self.slot.len() as u64) as usize;
-            let (cell, work) = (&mut self.slot[miner], self.difficulties[miner]);
-            cell.work += work;
-            cell.shares += 1;
-            self.clock.total_work += u128::from(work);
-            self.clock.total_shares += 1;
-            touched.push(miner);
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        let key = |miner: usize| CellKey { slot_start_ms: slot * SLOT_MS, miner: miner as MinerId };
-        batch.cells = touched.into_iter().map(|miner| (key(miner), self.slot[miner])).collect();
-        batch.clock = self.clock;
-        batch
-    }
-
-    /// The clock as it stands.
-    pub(super) fn clock(&self) -> ClockMark {
-        self.clock
-    }
-
-    /// Each miner's work of a whole window, a little different every time.
-    pub(super) fn window_work(&mut self) -> Vec<u64> {
-        let shares = SHARES_PER_S * WINDOW_MS / 1_000 / self.difficulties.len() as u64;
-        let Load { rng, difficulties, .. } = self;
-        difficulties.iter().map(|difficulty| difficulty * (shares * 9 / 10 + rng.below(shares / 5 + 1))).collect()
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
-/// A miner's output script: as long as most are.
-pub(super) fn script(miner: MinerId) -> Vec<u8> {
-    let mut script = vec![0x00, 0x14];
-    script.extend((0..5u32).flat_map(|word| miner.wrapping_mul(0x9e37_79b9).wrapping_add(word).to_be_bytes()));
-    script
+impl std::error::Error for Failure {}
+
+fn io_failure(doing: &str) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure(format!("{doing}: {error}"))
+}
+
+/// Makes every share of a pool 65,536 times easier, so that whatever a rig sends meets difficulty 1/65,536: the
+/// benchmark has no hashrate, and the path of a share is the same.
+pub fn ease(config: &mut Config) {
+    for chain in config.pools.iter_mut().flat_map(|pool| &mut pool.spec.chains) {
+        // One for each pool, for as long as the process runs.
+        chain.coin = Box::leak(Box::new(Coin { algorithm: Algorithm::EasySha256d, ..*chain.coin }));
+    }
+}
+
+/// Measures and prints.
+pub fn run(options: &Options, out: &mut impl Write) -> Result<(), Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let registered = signal_hook::flag::register(signal, interrupted.clone());
+        registered.map_err(io_failure("listening for signals"))?;
+    }
+    let most = descriptors::raise().saturating_sub(SPARE);
+    if options.connections > most {
+        return Err(Failure(format!("the limit of open files (ulimit -Hn) allows --connections {most} at most")));
+    }
+    let below = options.data_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = Scratch::below(&below).map_err(|error| Failure(error.to_string()))?;
+    let node = Node::start(TRANSACTIONS).map_err(io_failure("starting the node"))?;
+    let mut figures = Figures::default();
+    crowded(&scratch.0.join("hard"), &node, options, &interrupted, &mut figures)?;
+    credited(&scratch.0.join("easy"), &node, options, &interrupted, &mut figures)?;
+    let Options { connections, seconds, .. } = options;
+    let head = format!("{connections} connections, templates of {TRANSACTIONS} transactions, shares for {seconds} s\n");
+    write!(out, "{head}\n{figures}").map_err(io_failure("printing"))
+}
+
+/// Everything but accepted shares: nothing that the rigs send meets this pool's difficulty.
+fn crowded(
+    directory: &Path,
+    node: &Node,
+    options: &Options,
+    interrupted: &Arc<AtomicBool>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let pool = PoolProcess::start(directory, node.address, Taste::Hard, options.connections)?;
+    let idle = pool.memory();
+    figures.idle(idle);
+
+    let (cpu, begun) = (pool.cpu_s(), Instant::now());
+    let mut crowd = Crowd::connect(pool.stratum, options.connections, interrupted)?;
+    figures.connected(options.connections, begun.elapsed(), pool.cpu_s() - cpu);
+    // What was taken only to take them in is given back, or is not.
+    crowd.idle(Duration::from_secs(1))?;
+    figures.clients(options.connections, idle, pool.memory());
+
+    let cpu = pool.cpu_s();
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+    for _ in 0..BLOCKS {
+        crowd.idle(PAUSE)?;
+        node.announce();
+        let reached = crowd.notified()?;
+        let sent = node.sent().ok_or_else(|| Failure("rigs have a job that the node sent no template for".into()))?;
+        firsts.push(reached.first.saturating_duration_since(sent));
+        lasts.push(reached.last.saturating_duration_since(sent));
+    }
+    figures.notified(&firsts, &lasts, (pool.cpu_s() - cpu) / BLOCKS as f64);
+
+    let (cpu, begun) = (pool.cpu_s(), Instant::now());
+    let answers = crowd.submit(SENDERS, Duration::from_secs(options.seconds), u64::MAX)?;
+    let took = begun.elapsed();
+    let Answers { accepted, refused } = answers;
+    if accepted > 0 {
+        return Err(Failure(format!("{accepted} shares were taken that nobody has mined")));
+    }
+    figures.judged(refused, took, pool.cpu_s() - cpu);
+
+    let bytes = crowd.job_bytes();
+    drop((crowd, pool));
+    // It takes two descriptors for each socket.
+    if 2 * options.connections <= descriptors::raise().saturating_sub(SPARE) {
+        figures.bare(bytes, &bare::spreads(options.connections, bytes, BLOCKS)?);
+    }
+    Ok(())
+}
+
+/// Accepted shares, and that each of them is in the ledger of a pool that was killed after its last answer.
+fn credited(
+    directory: &Path,
+    node: &Node,
+    options: &Options,
+    interrupted: &Arc<AtomicBool>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let pool = PoolProcess::start(directory, node.address, Taste::Easy, options.connections)?;
+    let mut crowd = Crowd::connect(pool.stratum, options.connections.min(SENDERS), interrupted)?;
+    let (cpu, begun) = (pool.cpu_s(), Instant::now());
+    let answers = crowd.submit(SENDERS, Duration::from_secs(options.seconds), MOST_SHARES)?;
+    figures.accepted(answers, begun.elapsed(), pool.cpu_s() - cpu);
+    let shown = pool.credited_shares()?;
+    pool.kill();
+    let failed = |error: crate::shell::store::StoreError| Failure(error.to_string());
+    let ledger = Store::open_read_only(directory).map_err(failed)?;
+    let written = ledger.load(0).map_err(failed)?.clock.map_or(0, |clock| clock.total_shares);
+    if (shown, written) != (answers.accepted, answers.accepted) {
+        let accepted = answers.accepted;
+        return Err(Failure(format!("{accepted} shares were accepted, {shown} credited and {written} written")));
+    }
+    figures.written(written);
+    Ok(())
+}
+
+/// An address that belongs to nobody: regtest coins are worth nothing.
+fn address_of(number: usize) -> String {
+    let mut hash = [0x5a; 20];
+    hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    let script = Script::witness(0, &hash).expect("20 bytes are a witness program");
+    let bitcoin = coin("bitcoin").expect("bitcoin is in the table of coins");
+    let regtest = bitcoin.networks.iter().find(|network| network.name == "regtest").expect("every coin has a regtest");
+    address::encode(&script, bitcoin, regtest).expect("a witness program has an address where there is segwit")
 }

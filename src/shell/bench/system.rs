@@ -53,7 +53,7 @@ pub(super) fn memory() -> u64 {
     field(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") << 10
 }
 
-fn field(text: &str, name: &str) -> u64 {
+pub(super) fn field(text: &str, name: &str) -> u64 {
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

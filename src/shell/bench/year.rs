@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::ledger::{BenchError, MAP_MIB, Options, Scratch};
-use super::load::{Load, SLOT_MS, script};
+use super::shares::{Load, SLOT_MS, script};
 use super::system::memory;
 use crate::base::amount::parse_amount;
 use crate::base::limits::WINDOW_SLOTS;

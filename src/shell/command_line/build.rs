@@ -10,7 +10,7 @@ use super::table::*;
 use super::{Command, Usage, Values};
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
-use crate::shell::bench::{ledger::Options, vardiff};
+use crate::shell::bench::{hot, ledger::Options, load, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
@@ -66,6 +66,18 @@ impl Entry {
                 miners: number(values, &MINERS, 1..=10_000, 1_000)?,
                 blocks_per_day: number(values, &BLOCKS, 1..=1_000, 10)?,
             }),
+            "bench hot" => Command::BenchHot(hot::Options {
+                data_dir: path(&BENCH_DIR),
+                rounds: number(values, &ROUNDS, 1..=10_000, 100)?,
+            }),
+            "bench load" => match path(&SERVE) {
+                Some(config) => Command::BenchServe { config },
+                None => Command::BenchLoad(load::Options {
+                    connections: number(values, &CONNECTIONS, 1..=25_000, 5_000)? as usize,
+                    seconds: number(values, &LOAD_SECONDS, 1..=600, 10)?,
+                    data_dir: path(&BENCH_DIR),
+                }),
+            },
             "bench vardiff" => Command::BenchVardiff(vardiff::Options {
                 seeds: number(values, &SEEDS, 1..=100_000, 200)?,
                 target_share_s: number(values, &TARGET_SHARE, limits::TARGET_SHARE_S, 15)?,

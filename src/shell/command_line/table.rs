@@ -55,6 +55,14 @@ pub(super) const YEAR: Flag =
 pub(super) const MINERS: Flag = Flag { name: "miners", value: "N", about: "miners that work (default 1000)" };
 pub(super) const BLOCKS: Flag =
     Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
+pub(super) const ROUNDS: Flag =
+    Flag { name: "rounds", value: "N", about: "how often each step has its turn (default 100)" };
+pub(super) const CONNECTIONS: Flag =
+    Flag { name: "connections", value: "N", about: "rigs that connect (default 5000)" };
+pub(super) const LOAD_SECONDS: Flag =
+    Flag { name: "seconds", value: "N", about: "how long shares are sent, each of two times (default 10)" };
+pub(super) const SERVE: Flag =
+    Flag { name: "serve", value: "FILE", about: "run only the pool of this configuration, with easy shares" };
 pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };
 pub(super) const TARGET_SHARE: Flag =
     Flag { name: "target-share-s", value: "N", about: "the time between two shares that is aimed at (default 15)" };
@@ -150,6 +158,22 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[BENCH_DIR, COMMITS, YEAR, MINERS, BLOCKS],
         about: "measure what the ledger writes to a disk, or how large it grows",
         more: "Writes real commits of 10 shares a second to a ledger of its own, which is removed at the end.",
+    },
+    Entry {
+        name: "bench hot",
+        operands: "",
+        flags: &[BENCH_DIR, ROUNDS],
+        about: "measure each step of a share's way, and of a job's",
+        more: "The pool's own code on made-up work: a job of 2,000 transactions for 1,000 miners. A real ledger takes the\n\
+               commits, and is removed at the end.",
+    },
+    Entry {
+        name: "bench load",
+        operands: "",
+        flags: &[CONNECTIONS, LOAD_SECONDS, BENCH_DIR, SERVE],
+        about: "measure what thousands of rigs cost the pool",
+        more: "Starts a pool in a process of its own, and plays a node and all its rigs over real sockets. Each rig takes a\n\
+               file descriptor here and another in the pool. --serve is how it starts the pool whose shares are easy.",
     },
     Entry {
         name: "bench vardiff",

@@ -3,6 +3,7 @@
 use super::build::DEFAULT_URL;
 use super::table::*;
 use super::*;
+use crate::shell::bench::hot;
 use crate::shell::bench::ledger::Options;
 use crate::shell::bench::vardiff;
 use crate::shell::config::DEFAULT_PATH;
@@ -44,6 +45,9 @@ fn every_command_is_read_with_its_options() {
     case("ledger verify --node --pool ltc --url http://127.0.0.1:8080", ledger(which(None), Task::Verify(all)));
     case("bench ledger", Command::BenchLedger(bench.clone()));
     case("bench ledger --year --miners 7", Command::BenchLedger(Options { year: true, miners: 7, ..bench }));
+    let hot = |rounds| Command::BenchHot(hot::Options { data_dir: None, rounds });
+    case("bench hot", hot(100));
+    case("bench hot --rounds 7", hot(7));
     let rigs = vardiff::Options { seeds: 200, target_share_s: 15 };
     case("bench vardiff", Command::BenchVardiff(rigs.clone()));
     case("bench vardiff --seeds 7", Command::BenchVardiff(vardiff::Options { seeds: 7, ..rigs }));

@@ -8,7 +8,7 @@ use crate::coin::difficulty::{Difficulty, Target};
 use crate::coin::encode::decode_hex;
 use crate::coin::merkle;
 use crate::coin::params::Algorithm;
-use crate::coin::pow::sha256d;
+use crate::coin::pow::{Hasher, sha256d};
 
 const ALGORITHM: Algorithm = Algorithm::Scrypt;
 
@@ -68,11 +68,12 @@ impl Work {
     /// Makes `count` hashes and gives the shares among them.
     pub fn search(&mut self, count: u64) -> Vec<Found> {
         let mut found = Vec::new();
+        let mut hasher = Hasher::new();
         for _ in 0..count {
             let nonce = self.next_nonce;
             self.next_nonce = nonce.wrapping_add(1);
             let header = header(self.version, &self.prev_hash, &self.root, self.ntime, self.bits, nonce);
-            if self.target.is_met_by(&ALGORITHM.pow_hash(&header)) {
+            if self.target.is_met_by(&hasher.hash(ALGORITHM, &header)) {
                 found.push(Found {
                     job_id: self.job_id.clone(),
                     extranonce2: self.extranonce2.clone(),
