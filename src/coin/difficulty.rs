@@ -3,13 +3,15 @@
 
 use super::{params::Algorithm, uint::U256};
 use crate::base::Hash32;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Units in difficulty 1.
 const UNITS: u64 = 65_536;
 
 /// A share difficulty: a whole, positive number of units, 65,536 of which are difficulty 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct Difficulty(u64);
 
 impl Difficulty {
@@ -55,6 +57,20 @@ impl Difficulty {
     pub fn of_target(target: Target, algorithm: Algorithm) -> Difficulty {
         let quotient = algorithm.unit_target().checked_div(target.0).expect("a target is never zero");
         Difficulty(quotient.to_u64().unwrap_or(u64::MAX).max(1))
+    }
+}
+
+impl TryFrom<u64> for Difficulty {
+    type Error = &'static str;
+
+    fn try_from(units: u64) -> Result<Difficulty, &'static str> {
+        Difficulty::from_units(units).ok_or("a difficulty is never zero")
+    }
+}
+
+impl From<Difficulty> for u64 {
+    fn from(difficulty: Difficulty) -> u64 {
+        difficulty.0
     }
 }
 

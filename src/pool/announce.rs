@@ -20,14 +20,19 @@ impl Pool {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let difficulty = limited(session, cap, &self.spec.vardiff);
         label_workers(&mut self.workers, session, &self.spec.vardiff);
-        if !session.is_mining() || session.announced() == Some(difficulty) || !session.may_resend() {
+        let is_told = session.is_greeted() && session.announced() == Some(difficulty);
+        if !session.is_mining() || is_told || !session.may_resend() {
             return;
         }
         let mut work = None;
-        let is_first = session.announced().is_none();
+        let is_first = !session.is_greeted();
         match self.jobs.current() {
             Some(job) => {
-                let id = if is_first { JobId { seq: job.seq, epoch: 0 } } else { session.resend(job.seq) };
+                // A rig that comes back begins to search anew: under another name it does not find the same again.
+                let id = match session.announced() {
+                    None => JobId { seq: job.seq, epoch: 0 },
+                    Some(_) => session.resend(job.seq),
+                };
                 work = Some(job.notify(session.class, id.epoch, is_first));
                 session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
             }

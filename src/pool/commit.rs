@@ -15,12 +15,21 @@ const MARK_MS: u64 = 600_000;
 /// After a failed commit the next one is tried no sooner than this, in milliseconds.
 const RETRY_MS: u64 = 1_000;
 
-/// A share that is credited in memory and not yet on disk.
+/// A share that was accepted, and whose credit is not known to be on disk.
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
     pub(super) session: Key,
     pub(super) id: Id,
     pub(super) worker: Key,
+    /// `None` for one that was credited when it came first.
+    pub(super) credit: Option<Credit>,
+}
+
+/// What is taken back when it can't be written.
+#[derive(Debug)]
+pub(super) struct Credit {
+    pub(super) job: u64,
+    pub(super) fingerprint: u64,
     pub(super) row: RowId,
     pub(super) work: u64,
     pub(super) slot: u64,
@@ -166,10 +175,12 @@ impl Pool {
         self.submit_kept_blocks(now);
         self.send_written_payments(payments, now);
         for share in self.commits.shares.drain(..) {
-            if let Some(worker) = self.workers.get_mut(share.worker) {
-                worker.counts.accepted += 1;
+            if share.credit.is_some() {
+                if let Some(worker) = self.workers.get_mut(share.worker) {
+                    worker.counts.accepted += 1;
+                }
+                self.counts.accepted += 1;
             }
-            self.counts.accepted += 1;
             let line = stratum::reply_true(&share.id);
             self.outputs.push_back(Output::ToMiner { session: share.session, line });
         }
@@ -191,10 +202,13 @@ impl Pool {
         // What a block's entry tells of the effort so far must stay so: the next block's can't tell less.
         let is_told = self.commits.batch.journal.iter().any(|(_, entry)| matches!(entry, Entry::BlockFound(_)));
         for share in std::mem::take(&mut self.commits.shares) {
-            self.window.revoke(share.row, share.work, share.slot);
-            if !is_told {
-                self.total_work -= u128::from(share.work);
-                self.total_shares -= 1;
+            if let Some(credit) = &share.credit {
+                self.window.revoke(credit.row, credit.work, credit.slot);
+                self.forget(credit.job, credit.fingerprint);
+                if !is_told {
+                    self.total_work -= u128::from(credit.work);
+                    self.total_shares -= 1;
+                }
             }
             if let Some(worker) = self.workers.get_mut(share.worker) {
                 worker.counts.rejected += 1;

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The largest coinbase that each class of firmware takes, in bytes, smallest first.
 const BYTES: [u32; CoinbaseClass::COUNT] = [500, 755, 2_250, 6_500, 16_000];
 
@@ -22,8 +24,23 @@ const KNOWN: &[(&str, CoinbaseClass)] = &[
 ];
 
 /// One of the sizes that firmware differs by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct CoinbaseClass(u8);
+
+impl TryFrom<u32> for CoinbaseClass {
+    type Error = &'static str;
+
+    fn try_from(bytes: u32) -> Result<CoinbaseClass, &'static str> {
+        CoinbaseClass::of_bytes(bytes).ok_or("no class has so many bytes")
+    }
+}
+
+impl From<CoinbaseClass> for u32 {
+    fn from(class: CoinbaseClass) -> u32 {
+        class.bytes()
+    }
+}
 
 impl CoinbaseClass {
     /// How many there are.

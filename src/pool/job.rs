@@ -6,6 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::Hash32;
 use crate::base::limits::{EXTRANONCE1, JOB_STAMP, LIVE_JOBS, SHARES_PER_JOB, STALE_JOBS};
 use crate::coin::block;
@@ -189,6 +191,11 @@ impl Job {
         true
     }
 
+    /// Forgets a share whose credit was taken back: it may come again.
+    pub fn forget(&mut self, fingerprint: u64) {
+        self.seen.remove(&fingerprint);
+    }
+
     fn prefix(&self, epoch: u32, extranonce1: [u8; EXTRANONCE1]) -> [u8; JOB_STAMP + EXTRANONCE1] {
         let mut prefix = [0; JOB_STAMP + EXTRANONCE1];
         prefix[..JOB_STAMP].copy_from_slice(&JobId { seq: self.seq, epoch }.stamp());
@@ -199,7 +206,7 @@ impl Job {
 
 /// The name of a job as rigs see it: its number in hexadecimal, and `x` and the epoch when it was sent
 /// again with another difficulty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId {
     /// See [`Job::seq`].
     pub seq: u64,

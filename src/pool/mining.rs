@@ -26,7 +26,7 @@ const VERSION: &str = concat!("edgepool/", env!("CARGO_PKG_VERSION"));
 impl Pool {
     /// A miner has connected, by one of the pool's ports.
     pub fn handle_miner_connected(&mut self, peer: SocketAddr, port: usize, now: Now) -> Key {
-        let extranonce1 = self.free_extranonce1();
+        let extranonce1 = self.extranonces.take();
         self.sessions.insert(Session::new(peer, port, extranonce1, &self.spec.vardiff, now))
     }
 
@@ -86,6 +86,7 @@ impl Pool {
 
     fn forget_session(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
+        self.leave_session(&session);
         for authorised in session.authorised {
             authorised.row.into_iter().for_each(|row| self.window.release(row));
             self.miners.release(&authorised.script);
@@ -107,8 +108,9 @@ impl Pool {
         let is_notice = id.is_null() && request.may_be_a_notice();
         let reply = match request {
             Request::Submit(submit) => return self.handle_submit(key, id, &submit, now),
-            Request::Subscribe { agent, .. } => {
-                let Some(reply) = self.subscribe(key, &id, agent.unwrap_or_default()) else { return };
+            Request::Subscribe { agent, session } => {
+                let agent = agent.unwrap_or_default();
+                let Some(reply) = self.subscribe(key, &id, agent, session.as_deref(), now) else { return };
                 reply
             }
             Request::Authorize { username, password } => {
@@ -164,13 +166,17 @@ impl Pool {
         }
     }
 
-    fn subscribe(&mut self, key: Key, id: &Id, agent: String) -> Option<Line> {
+    fn subscribe(&mut self, key: Key, id: &Id, agent: String, named: Option<&str>, now: Now) -> Option<Line> {
         let session = self.sessions.get_mut(key)?;
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
         session.subscribed = true;
         let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
-        session.choose_class(of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent)));
-        let session_id = format!("{:016x}", key.to_u64());
+        let class = of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent));
+        self.enter_session(key, named, class, now);
+        let session = self.sessions.get_mut(key)?;
+        session.choose_class(class);
+        // Who lost its session to another connection can't come back to it.
+        let session_id = session.id.map_or(String::new(), |id| id.to_string());
         let extranonce2_len = self.spec.stratum.extranonce2_len;
         Some(stratum::subscribe_reply(id, &session_id, &session.extranonce1, extranonce2_len))
     }

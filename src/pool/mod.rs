@@ -26,6 +26,7 @@ pub mod paying;
 pub mod payments;
 pub mod record;
 mod recover;
+pub mod resume;
 pub mod session;
 mod shares;
 pub mod spec;
@@ -50,6 +51,7 @@ use crate::wire::stratum::Line;
 use chain::Chain;
 use clock::PoolClock;
 use commit::Commits;
+use extranonce::Extranonces;
 use firmware::CoinbaseClass;
 use guard::Guard;
 use job::{Job, Jobs};
@@ -58,6 +60,7 @@ use ledger::LedgerError;
 use miners::Miners;
 use payments::Payments;
 use record::Entry;
+use resume::Sessions;
 use session::Session;
 use spec::PoolSpec;
 use upstream::{LinkAction, LinkKind};
@@ -113,7 +116,8 @@ pub struct Pool {
     clock: PoolClock,
     sessions: Slots<Session>,
     guard: Guard,
-    next_extranonce1: u32,
+    resumable: Sessions,
+    extranonces: Extranonces,
     workers: Workers,
     miners: Miners,
     window: Window,
@@ -195,6 +199,7 @@ impl Pool {
             self.window.advance(self.clock.pool_ms(now));
             self.refresh_job(now);
             self.tend_sessions(now);
+            self.forget_departed(now);
             self.guard.sweep(now);
             self.schedule_payments(now);
             self.run_audit();
@@ -322,6 +327,11 @@ impl Pool {
     /// The end is near: makes what waits due at once, so that everything accepted is acknowledged.
     pub fn handle_stop(&mut self) {
         self.commits.hurry();
+    }
+
+    /// The time as of the last whole second that the pool was told of, in monotonic milliseconds.
+    fn ticked_ms(&self) -> u64 {
+        self.next_tick_ms.saturating_sub(SECOND)
     }
 
     fn with_node(&mut self, id: NodeId, now: Now, act: impl FnOnce(&mut upstream::Upstream)) {

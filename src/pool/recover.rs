@@ -14,11 +14,13 @@ use super::Pool;
 use super::chain::Chain;
 use super::clock::PoolClock;
 use super::commit::Commits;
+use super::extranonce::Extranonces;
 use super::guard::Guard;
 use super::job::Jobs;
 use super::ledger::LedgerError;
 use super::miners::Miners;
 use super::record::{Journal, MinerId, Recovered};
+use super::resume::{Sessions, secret};
 use super::spec::PoolSpec;
 use super::window::Window;
 use super::workers::{Counts, Rates, Workers};
@@ -84,14 +86,15 @@ impl Pool {
             clock,
             sessions: Slots::default(),
             guard: Guard::default(),
+            resumable: Sessions::new(seed, spec.stratum.max_connections),
             // Fresh in every run, so that a share of an earlier run can't be sent again under new work.
-            next_extranonce1: rng.next_u64() as u32,
+            extranonces: Extranonces::new(secret(seed, b"extranonce1", 0) as u32),
             workers: Workers::default(),
             miners,
             window,
             chains,
             jobs: Jobs::default(),
-            next_job: 0x10_0000 + rng.below(0xf0_0000),
+            next_job: 0x10_0000 + secret(seed, b"job", 0) % 0xf0_0000,
             job_fault: None,
             ledger_full: None,
             payments_held: None,

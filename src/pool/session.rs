@@ -3,6 +3,8 @@
 
 use core::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::limits::{EXTRANONCE1, STRATUM_LINE};
 use crate::base::slots::Key;
 use crate::base::time::Now;
@@ -14,6 +16,7 @@ use super::firmware::CoinbaseClass;
 use super::guard::{Bucket, Conduct};
 use super::job::JobId;
 use super::record::MinerId;
+use super::resume::SessionId;
 use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
@@ -41,6 +44,8 @@ pub struct Authorised {
 pub struct Session {
     /// Where the rig connects from.
     pub peer: SocketAddr,
+    /// What its rig can come back with; `None` until it subscribes, and once another connection has the session.
+    pub id: Option<SessionId>,
     /// Bytes that are not yet a line.
     pub lines: LineBuffer,
     /// The pool's part of the extranonce; no two live connections share one.
@@ -85,6 +90,33 @@ pub struct Session {
     /// Extranonces of before, each with the first sending that no longer carries it; oldest first.
     former: Vec<(JobId, [u8; EXTRANONCE1])>,
     epoch: u32,
+    /// Whether difficulty and work were announced over this connection.
+    is_greeted: bool,
+    /// The first sending over this connection, where those before it went out over an earlier one.
+    resumed_from: Option<JobId>,
+    is_resumed: bool,
+}
+
+/// What a session has beside its connection, and keeps when that ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Standing {
+    /// See [`Session::extranonce1`].
+    pub extranonce1: [u8; EXTRANONCE1],
+    class: CoinbaseClass,
+    is_class_named: bool,
+    version_mask: u32,
+    vardiff: Vardiff,
+    sent: Vec<(JobId, Difficulty)>,
+    former: Vec<(JobId, [u8; EXTRANONCE1])>,
+    epoch: u32,
+}
+
+impl Standing {
+    /// Whether a connection that is to be sent the coinbase of `class` can carry it on.
+    pub fn suits(&self, class: CoinbaseClass) -> bool {
+        let is_same_coinbase = self.sent.is_empty() || self.is_class_named || self.class == class;
+        is_same_coinbase && self.sent.len() < MOST_SENT
+    }
 }
 
 impl Session {
@@ -98,6 +130,7 @@ impl Session {
     ) -> Session {
         Session {
             peer,
+            id: None,
             lines: LineBuffer::new(STRATUM_LINE),
             extranonce1,
             port,
@@ -121,7 +154,60 @@ impl Session {
             sent: Vec::new(),
             former: Vec::new(),
             epoch: 0,
+            is_greeted: false,
+            resumed_from: None,
+            is_resumed: false,
         }
+    }
+
+    /// What it would keep without its connection.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            extranonce1: self.extranonce1,
+            class: self.class,
+            is_class_named: self.is_class_named,
+            version_mask: self.version_mask,
+            vardiff: self.vardiff.clone(),
+            sent: self.sent.clone(),
+            former: self.former.clone(),
+            epoch: self.epoch,
+        }
+    }
+
+    /// Carries on where another connection was; gives the extranonce1 that it had itself, which was never used.
+    pub fn resume(&mut self, id: SessionId, standing: Standing, vardiff: &VardiffSpec, now: Now) -> [u8; EXTRANONCE1] {
+        self.id = Some(id);
+        self.is_resumed = true;
+        if !standing.sent.is_empty() {
+            (self.class, self.is_class_named) = (standing.class, standing.is_class_named);
+        }
+        // A rig that negotiates does so first; one that doesn't may still have shares with those bits.
+        if self.version_mask == 0 {
+            (self.version_mask, self.mask_told) = (standing.version_mask, true);
+        }
+        let asked = std::mem::replace(&mut self.vardiff, standing.vardiff).floor();
+        self.vardiff.wait(now.mono_ms);
+        if asked > self.vardiff.floor() {
+            self.vardiff.suggest(asked, true, vardiff, now.mono_ms);
+        }
+        (self.sent, self.former, self.epoch) = (standing.sent, standing.former, standing.epoch);
+        std::mem::replace(&mut self.extranonce1, standing.extranonce1)
+    }
+
+    /// Whether there is anything that shares could come for.
+    pub fn was_sent_work(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
+    /// Whether difficulty and work were announced over this connection.
+    pub fn is_greeted(&self) -> bool {
+        self.is_greeted
+    }
+
+    /// Whether this sending of a job went out over an earlier connection: its shares may come twice, for the rig
+    /// can't know which of them have arrived.
+    pub fn is_from_before(&self, job: JobId) -> bool {
+        self.is_resumed && self.resumed_from.is_none_or(|first| job < first)
     }
 
     /// Sends it the coinbase of `class`, unless its password named one. Too late once it was sent a job.
@@ -160,9 +246,12 @@ impl Session {
     /// Notes that jobs from `job` on are worked at `difficulty`. Sendings that no kept job can refer to
     /// any more (all before `oldest_job`) are forgotten.
     pub fn note_sent(&mut self, job: JobId, difficulty: Difficulty, oldest_job: u64) {
-        if self.announced() != Some(difficulty) {
+        // A repeated sending is remembered by its name.
+        if self.announced() != Some(difficulty) || job.epoch > 0 {
             self.sent.push((job, difficulty));
         }
+        self.is_greeted = true;
+        self.resumed_from.get_or_insert(job);
         let needed = self.sent.iter().rposition(|(id, _)| id.seq < oldest_job).unwrap_or(0);
         self.sent.drain(..needed);
         self.former.retain(|(since, _)| since.seq >= oldest_job);

@@ -8,7 +8,7 @@ use crate::coin::script::Script;
 use crate::wire::stratum::{self, Id, Submit};
 
 use super::Pool;
-use super::commit::Unacknowledged;
+use super::commit::{Credit, Unacknowledged};
 use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
 use super::record::MinerId;
@@ -35,12 +35,27 @@ impl Pool {
             let fingerprint = judged.verdict.credit?;
             self.remember(judged.job, fingerprint)?;
             // Last: a row that is taken is credited, and its miner's id is written with it.
-            let row = self.row_of(key, &submit.username)?;
-            Ok((worker, row, judged.difficulty))
+            let row = self.row_of(key, &submit.username);
+            if row.is_err() {
+                // What is not credited may come again.
+                self.forget(judged.job.seq, fingerprint);
+            }
+            Ok((worker, row?, judged.job, judged.difficulty, fingerprint))
         });
-        match outcome {
-            Ok((worker, row, difficulty)) => self.credit(key, id, worker, row, difficulty, now),
-            Err(reject) => {
+        match (outcome, worker) {
+            (Ok((worker, row, job, difficulty, fingerprint)), _) => {
+                let work = difficulty.units();
+                let slot = self.window.credit(row, work, self.clock.pool_ms(now));
+                let credit = Credit { job: job.seq, fingerprint, row, work, slot };
+                self.count_credit(row, worker, difficulty, now);
+                self.await_commit(Unacknowledged { session: key, id, worker, credit: Some(credit) });
+                self.heed_credit(key, difficulty, now);
+            }
+            // Its answer was lost with the connection: it is given again, once the credit is on disk, and no credit.
+            (Err(Reject::Duplicate), Some(worker)) if self.is_repeated(key, submit) => {
+                self.await_commit(Unacknowledged { session: key, id, worker, credit: None });
+            }
+            (Err(reject), _) => {
                 self.refuse(key, &id, worker, &reject);
                 self.note_refusal(key, &reject, &submit.job_id, now);
             }
@@ -97,11 +112,22 @@ impl Pool {
         remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
     }
 
-    /// Credits a share; it is acknowledged once that is on disk.
-    fn credit(&mut self, key: Key, id: Id, worker: Key, row: RowId, difficulty: Difficulty, now: Now) {
-        self.count_credit(row, worker, difficulty, now);
-        let slot = self.window.credit(row, difficulty.units(), self.clock.pool_ms(now));
-        self.await_commit(Unacknowledged { session: key, id, worker, row, work: difficulty.units(), slot });
+    /// A share that was remembered has no credit after all.
+    pub(super) fn forget(&mut self, job: u64, fingerprint: u64) {
+        if let Some(job) = self.jobs.find_mut(job) {
+            job.forget(fingerprint);
+        }
+    }
+
+    /// Whether a share that was credited before is one whose answer may not have arrived: it is of work that was
+    /// sent over an earlier connection of the session.
+    fn is_repeated(&self, key: Key, submit: &Submit) -> bool {
+        let session = self.sessions.get(key);
+        session.zip(JobId::parse(&submit.job_id)).is_some_and(|(session, job)| session.is_from_before(job))
+    }
+
+    /// What a credited share says of its rig.
+    fn heed_credit(&mut self, key: Key, difficulty: Difficulty, now: Now) {
         self.note_credit(key, now);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage = 0;

@@ -9,6 +9,8 @@
 
 mod watch;
 
+use serde::{Deserialize, Serialize};
+
 use crate::coin::difficulty::Difficulty;
 
 use super::spec::VardiffSpec;
@@ -38,7 +40,7 @@ const LARGEST_FALL: f64 = 16.0;
 const DIGITS: u32 = 7;
 
 /// The difficulty of one connection and what is known of its rig.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vardiff {
     difficulty: Difficulty,
     floor: Difficulty,
@@ -47,7 +49,7 @@ pub struct Vardiff {
     phase: Phase,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Phase {
     /// Finding out the hashrate, with shares that are easier than the target asks for.
     Measuring {
@@ -81,6 +83,11 @@ impl Vardiff {
     /// What new jobs are sent with: within the pool's bounds, and never above the network's difficulty.
     pub fn difficulty(&self) -> Difficulty {
         self.difficulty
+    }
+
+    /// The least that it is ever given.
+    pub fn floor(&self) -> Difficulty {
+        self.floor
     }
 
     /// The difficulty that suits the rig, as far as its own shares have shown, whatever the bounds. To be

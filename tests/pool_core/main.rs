@@ -2,6 +2,7 @@
 //! demand, and virtual time.
 
 mod allocations;
+mod allocations;
 mod blocks;
 mod coinbases;
 mod cuts;

@@ -3,6 +3,8 @@
 
 use core::f32::consts::{LN_2, LN_10};
 
+use serde::{Deserialize, Serialize};
+
 /// Rates that are looked out for, as multiples of the assumed one, each with its natural logarithm and the
 /// evidence that it takes. A rig that stopped or doubled is worth a second look soon; one that is a quarter
 /// off is worth a restart of its work only when that is beyond doubt.
@@ -23,10 +25,10 @@ struct Alternative {
 
 /// One cumulative sum (Page 1954) for each alternative: the logarithm of how much likelier it makes the
 /// shares than the assumed rate does, since the moment that speaks for it most.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Watch([Sum; ALTERNATIVES.len()]);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Sum {
     evidence: f32,
     shares: f32,
