@@ -2,7 +2,6 @@
 //! demand, and virtual time.
 
 mod allocations;
-mod allocations;
 mod blocks;
 mod coinbases;
 mod cuts;
