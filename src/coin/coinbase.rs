@@ -7,6 +7,7 @@ use super::{
 };
 use crate::base::{Hash32, limits::COINBASE_SCRIPT};
 use bitcoin_hashes::{HashEngine, sha256d};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What opens the output that commits to the witnesses (BIP 141): OP_RETURN, a push of 36 bytes, and their tag.
@@ -80,7 +81,7 @@ impl fmt::Display for CoinbaseError {
 impl std::error::Error for CoinbaseError {}
 
 /// A coinbase in two halves, between which the extranonce belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coinbase {
     /// The serialisation without witness, up to the extranonce.
     pub first: Vec<u8>,

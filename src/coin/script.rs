@@ -1,7 +1,9 @@
 //! Output scripts of the standard kinds. Never runs a script.
 
+use serde::{Deserialize, Serialize};
+
 /// An output script, ordered by its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Script(Vec<u8>);
 
 const OP_PUSHDATA1: u8 = 0x4c;

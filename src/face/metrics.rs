@@ -61,7 +61,7 @@ pub fn text(site: &Site) -> String {
         pool.current_job().map(|job| Difficulty::of_target(job.template.target, algorithm).as_f64())
     });
     per_pool(&mut out, gauge("edgepool_job_age_seconds", "Age of the job that rigs work on."), &|pool| {
-        pool.current_job().map(|job| (now.mono_ms.saturating_sub(job.made_ms) / SECOND) as f64)
+        pool.current_job().map(|job| (job.age_ms(now.mono_ms) / SECOND) as f64)
     });
     per_pool(&mut out, gauge("edgepool_troubles", "Conditions that need the operator."), &|pool| {
         Some(pool.troubles().len() as f64)

@@ -62,7 +62,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         "carried": split.map(|split| signed_wide(split.carried())),
         "coinbase_bytes": class.bytes(),
         "coinbases": job.map(|job| coinbases(pool, job)),
-        "job_age_s": pool.current_job().map(|job| now.mono_ms.saturating_sub(job.made_ms) / SECOND),
+        "job_age_s": pool.current_job().map(|job| job.age_ms(now.mono_ms) / SECOND),
         "miners": active.iter().map(|row| miners::summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
     })
 }
@@ -107,7 +107,7 @@ fn pool_info(pool: &Pool, now: Now) -> Value {
         "network": chain.spec.network.name,
         "height": job.map(|job| job.template.height),
         "network_difficulty": network,
-        "job_age_s": job.map(|job| now.mono_ms.saturating_sub(job.made_ms) / SECOND),
+        "job_age_s": job.map(|job| job.age_ms(now.mono_ms) / SECOND),
         "hashrate": hashes(chain, pool.rates().quarter.per_second(now.mono_ms)),
         "connections": pool.connections(),
         "banned": pool.bans(now).count(),

@@ -94,7 +94,7 @@ impl Pool {
         let Terms { pool_script, fee_ppm, min_payout, .. } = &job.terms;
         let Variant { split, max_outputs, .. } = job.coinbases.of(class);
         let network = Difficulty::of_target(job.template.target, self.spec.chains[0].coin.algorithm);
-        let age_ms = now.mono_ms.saturating_sub(job.made_ms);
+        let age_ms = job.age_ms(now.mono_ms);
         let at = self.clock.stamp(now);
         let (pool_ms, wall_ms) = (at.pool_ms.saturating_sub(age_ms), at.wall_ms.saturating_sub(age_ms));
         BlockFound {

@@ -1,6 +1,8 @@
 //! The coinbases of one job: the same template shared out by the same rule, with as many outputs as each class
 //! of firmware takes. Each is a whole split of its own; a block settles by the one that it was found with.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::limits::{EXTRANONCE1, JOB_STAMP};
 use crate::coin::coinbase::{Coinbase, CoinbaseError, CoinbaseSpec, TxOut, output_size};
 use crate::coin::script::Script;
@@ -15,7 +17,7 @@ use super::split::{Split, split};
 const COUNT_GROWTH: usize = 2;
 
 /// One coinbase, and who it pays.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Variant {
     /// The coinbase around the extranonce.
     pub coinbase: Coinbase,
@@ -26,7 +28,7 @@ pub struct Variant {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Coinbases {
     variants: Vec<Variant>,
     /// The variant of each class.
@@ -56,6 +58,11 @@ impl Coinbases {
             coinbases.by_class[class.index()] = index as u8;
         }
         Ok(coinbases)
+    }
+
+    /// Whether each class has a coinbase, as it always has when they were built.
+    pub fn are_whole(&self) -> bool {
+        self.by_class.iter().all(|index| usize::from(*index) < self.variants.len())
     }
 
     /// The coinbase for rigs of a class.

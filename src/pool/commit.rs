@@ -52,12 +52,14 @@ pub(super) struct Commits {
     not_before_ms: u64,
     /// When the last batch reached the disk, monotonic milliseconds.
     pub(super) committed_ms: Option<u64>,
+    /// The last mark that is on disk.
+    mark: ClockMark,
     /// Why the last commit failed.
     pub(super) fault: Option<String>,
 }
 
 impl Commits {
-    pub(super) fn new(next_entry: u64, now: Now) -> Commits {
+    pub(super) fn new(next_entry: u64, mark: ClockMark, now: Now) -> Commits {
         Commits {
             batch: Batch::default(),
             shares: Vec::new(),
@@ -69,6 +71,7 @@ impl Commits {
             last_ms: now.mono_ms,
             not_before_ms: 0,
             committed_ms: None,
+            mark,
             fault: None,
         }
     }
@@ -129,6 +132,18 @@ impl Pool {
         (!self.commits.batch.journal.is_empty()).then(fault)
     }
 
+    /// Whether everything that was credited or decided is on disk.
+    pub(super) fn is_all_written(&self) -> bool {
+        let commits = &self.commits;
+        let waits = !commits.shares.is_empty() || !commits.batch.is_empty() || self.window.has_changed();
+        !waits && commits.fault.is_none() && commits.committed_ms.is_some()
+    }
+
+    /// The mark that the ledger has.
+    pub(super) fn marked(&self) -> ClockMark {
+        self.commits.mark
+    }
+
     /// Number of the last event of the journal, on disk or about to be; 0 while there is none.
     pub fn journal_seq(&self) -> u64 {
         self.commits.next_entry - 1
@@ -164,6 +179,7 @@ impl Pool {
         let commits = &mut self.commits;
         // Taken before anything else is done: one that is signed from here on waits for the next commit.
         let payments = std::mem::take(&mut commits.payments);
+        commits.mark = commits.batch.clock;
         commits.batch = Batch::default();
         commits.urgent = false;
         commits.last_ms = now.mono_ms;

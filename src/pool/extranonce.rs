@@ -36,6 +36,16 @@ impl Extranonces {
         }
     }
 
+    /// The one that is looked at first when the next is given.
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Goes on from an earlier run.
+    pub(super) fn restore(&mut self, next: u32, taken: Vec<[u8; EXTRANONCE1]>) {
+        *self = Extranonces { next, taken: taken.into_iter().collect() };
+    }
+
     /// Nobody has it any more.
     pub(super) fn free(&mut self, extranonce1: [u8; EXTRANONCE1]) {
         self.taken.remove(&extranonce1);

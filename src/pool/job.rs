@@ -40,8 +40,10 @@ pub struct Job {
     pub terms: Terms,
     /// The first ntime that was sent, seconds since 1970.
     pub ntime: u32,
-    /// When it was made, monotonic milliseconds.
-    pub made_ms: u64,
+    /// When it was made or carried on, monotonic milliseconds.
+    made_ms: u64,
+    /// How old it was when this run carried it on, in milliseconds; `None` for one of this run.
+    inherited_ms: Option<u64>,
     /// The tip has moved on: shares are refused, a block is still tried.
     pub stale: bool,
     seen: Seen,
@@ -51,6 +53,19 @@ impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Job {{ seq: {}, height: {}, stale: {} }}", self.seq, self.template.height, self.stale)
     }
+}
+
+/// A job as it is written down, but for its template.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    seq: u64,
+    coinbases: Coinbases,
+    terms: Terms,
+    ntime: u32,
+    age_ms: u64,
+    stale: bool,
+    /// In order, so that the same job is always written the same.
+    seen: Vec<u64>,
 }
 
 /// Why no job could be made of a template.
@@ -92,7 +107,7 @@ pub struct JobParts<'a> {
     pub extranonce2_len: usize,
     /// See [`Job::ntime`].
     pub ntime: u32,
-    /// See [`Job::made_ms`].
+    /// When it is made, monotonic milliseconds.
     pub made_ms: u64,
 }
 
@@ -127,11 +142,54 @@ impl Job {
                 terms: parts.terms.clone(),
                 ntime: parts.ntime,
                 made_ms: parts.made_ms,
+                inherited_ms: None,
                 stale: false,
                 seen: Seen::default(),
                 template,
             });
         }
+    }
+
+    /// As it can be written down.
+    pub fn kept(&self, mono_ms: u64) -> Kept {
+        let mut seen: Vec<u64> = self.seen.iter().copied().collect();
+        seen.sort_unstable();
+        Kept {
+            seq: self.seq,
+            coinbases: self.coinbases.clone(),
+            terms: self.terms.clone(),
+            ntime: self.ntime,
+            age_ms: self.age_ms(mono_ms),
+            stale: self.stale,
+            seen,
+        }
+    }
+
+    /// The job that was kept `pause_ms` ago. `rolling_mask`: the version bits that rigs may roll.
+    pub fn restore(kept: Kept, template: Rc<Template>, rolling_mask: u32, pause_ms: u64, mono_ms: u64) -> Job {
+        Job {
+            seq: kept.seq,
+            branch: template.branch(),
+            version: template.version & !rolling_mask,
+            coinbases: kept.coinbases,
+            terms: kept.terms,
+            ntime: kept.ntime,
+            made_ms: mono_ms,
+            inherited_ms: Some(kept.age_ms.saturating_add(pause_ms)),
+            stale: kept.stale,
+            seen: kept.seen.into_iter().collect(),
+            template,
+        }
+    }
+
+    /// Milliseconds since it was made, also if that was in an earlier run.
+    pub fn age_ms(&self, mono_ms: u64) -> u64 {
+        self.inherited_ms.unwrap_or(0).saturating_add(mono_ms.saturating_sub(self.made_ms))
+    }
+
+    /// Whether it was made in an earlier run.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited_ms.is_some()
     }
 
     /// The `mining.notify` line for rigs of a class. `epoch` tells a job that is sent again with a new
@@ -271,6 +329,16 @@ impl Jobs {
         if live > LIVE_JOBS {
             self.0.remove(stale - excess);
         }
+    }
+
+    /// Begins with jobs of an earlier run, oldest first.
+    pub fn restore(&mut self, jobs: Vec<Job>) {
+        self.0 = jobs.into();
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.0.iter()
     }
 
     /// The job that rigs should be working on.

@@ -14,6 +14,7 @@ pub mod commit;
 mod extranonce;
 pub mod firmware;
 pub mod guard;
+pub mod handover;
 pub mod job;
 pub mod judge;
 pub mod ledger;

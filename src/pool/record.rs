@@ -353,6 +353,14 @@ pub struct Batch {
     pub settled_blocks: Vec<Hash32>,
 }
 
+impl Batch {
+    /// Whether it tells of nothing but the time.
+    pub fn is_empty(&self) -> bool {
+        let Batch { clock: _, journal, cells, forget_cells_before_ms: _, miners, blocks, settled_blocks } = self;
+        journal.is_empty() && cells.is_empty() && miners.is_empty() && blocks.is_empty() && settled_blocks.is_empty()
+    }
+}
+
 /// What was found on disk at start, but for the journal, which is read entry by entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {

@@ -100,7 +100,7 @@ impl Pool {
             payments_held: None,
             audit: Ok(()),
             audit_due: false,
-            commits: Commits::new(last_entry + 1, now),
+            commits: Commits::new(last_entry + 1, mark, now),
             outputs: VecDeque::new(),
             rates: Rates::new(now.mono_ms),
             counts: Counts::default(),

@@ -91,7 +91,7 @@ impl Pool {
             difficulty,
             lowered: session.lowered(now),
         };
-        let elapsed_s = (now.mono_ms.saturating_sub(job.made_ms) / 1_000) as u32;
+        let elapsed_s = (job.age_ms(now.mono_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;
         let extranonce2_len = self.spec.stratum.extranonce2_len;
         let verdict = judge(job, &submission, algorithm, &mut self.hasher, extranonce2_len, elapsed_s);

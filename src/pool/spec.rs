@@ -1,6 +1,8 @@
 //! What the operator asked for, already validated: the shape of one pool. Made by the shell from the
 //! configuration file; never changed while the pool runs (terms that change are the ledger's).
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::MINUTE;
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
@@ -96,7 +98,7 @@ pub struct NodeSpec {
 }
 
 /// The terms on which a block is shared out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// The output script that takes the fee, the remainders and what is carried.
     pub pool_script: Script,

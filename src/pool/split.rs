@@ -9,6 +9,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::amount::MILLION;
 use crate::coin::script::Script;
 
@@ -29,7 +31,7 @@ pub struct Claim<'a> {
 }
 
 /// One block shared out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The coinbase value, in base units.
     pub value: u64,

@@ -57,13 +57,16 @@ impl Pool {
         }
     }
 
-    /// Makes a clean job when the chosen node is on another tip than the current job.
+    /// Makes a clean job when the chosen node is on another tip than the current job, and a job of this run in any case.
     fn follow_tip(&mut self, now: Now) {
         let Some(template) = self.chains[0].choose(now) else { return };
         let tip = template.prev_hash;
         match self.jobs.current() {
-            Some(job) if job.template.prev_hash == tip => {}
-            _ => self.make_job(true, now),
+            Some(job) if job.template.prev_hash != tip => self.make_job(true, now),
+            None => self.make_job(true, now),
+            // What the run before left is good, but knows nothing of what changed since.
+            Some(job) if job.is_inherited() => self.make_job(false, now),
+            Some(_) => {}
         }
     }
 
@@ -72,7 +75,7 @@ impl Pool {
     pub(super) fn refresh_job(&mut self, now: Now) {
         let has_work = self.window.total_work() > 0;
         let is_due = self.jobs.current().is_some_and(|job| {
-            now.mono_ms >= job.made_ms + REFRESH_MS || (job.coinbases.widest().split.parts.is_empty() && has_work)
+            job.age_ms(now.mono_ms) >= REFRESH_MS || (job.coinbases.widest().split.parts.is_empty() && has_work)
         });
         if is_due {
             self.make_job(false, now);

@@ -1,0 +1,183 @@
+//! Jobs as they are handed over. Templates that follow each other have most of their transactions in common, and a
+//! transaction may be large: each is written once. What follows from a template is computed again.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Hash32;
+use crate::base::time::Now;
+use crate::coin::difficulty::Target;
+use crate::coin::template::{Template, TemplateTx};
+use crate::pool::job::{Job, Jobs, Kept};
+use crate::pool::miners::Miners;
+
+use super::HandoverError;
+
+/// Every job, with what they share.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Works {
+    transactions: Vec<Transaction>,
+    templates: Vec<Frame>,
+    /// Each with the index of its template; oldest first.
+    jobs: Vec<(u32, Kept)>,
+}
+
+/// What a transaction is in every template.
+#[derive(Debug, Serialize, Deserialize)]
+struct Transaction {
+    data: Vec<u8>,
+    txid: Hash32,
+    wtxid: Hash32,
+    fee: u64,
+    weight: u64,
+    sigops: u64,
+}
+
+/// A template around its transactions.
+#[derive(Debug, Serialize, Deserialize)]
+struct Frame {
+    version: u32,
+    prev_hash: Hash32,
+    height: u32,
+    bits: u32,
+    curtime: u32,
+    mintime: u32,
+    value: u64,
+    has_commitment: bool,
+    mweb: Option<Vec<u8>>,
+    weight_limit: Option<u64>,
+    size_limit: Option<u64>,
+    sigop_limit: Option<u64>,
+    long_poll_id: String,
+    places: Vec<Place>,
+}
+
+/// A transaction in a template: which one, what it needs, and whether it has to stay.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    transaction: u32,
+    depends: Vec<u32>,
+    pinned: bool,
+}
+
+impl Works {
+    pub(super) fn of(jobs: &Jobs, now: Now) -> Works {
+        let mut works = Works { transactions: Vec::new(), templates: Vec::new(), jobs: Vec::new() };
+        let (mut known, mut templates) = (BTreeMap::new(), Vec::<Rc<Template>>::new());
+        for job in jobs.iter() {
+            let index = match templates.iter().position(|template| Rc::ptr_eq(template, &job.template)) {
+                Some(index) => index,
+                None => {
+                    let frame = works.frame(&job.template, &mut known);
+                    works.templates.push(frame);
+                    templates.push(Rc::clone(&job.template));
+                    templates.len() - 1
+                }
+            };
+            works.jobs.push((index as u32, job.kept(now.mono_ms)));
+        }
+        works
+    }
+
+    fn frame(&mut self, template: &Template, known: &mut BTreeMap<Hash32, u32>) -> Frame {
+        let mut place = |transaction: &TemplateTx| Place {
+            transaction: *known.entry(transaction.wtxid).or_insert_with(|| {
+                self.transactions.push(Transaction {
+                    data: transaction.data.clone(),
+                    txid: transaction.txid,
+                    wtxid: transaction.wtxid,
+                    fee: transaction.fee,
+                    weight: transaction.weight,
+                    sigops: transaction.sigops,
+                });
+                self.transactions.len() as u32 - 1
+            }),
+            depends: transaction.depends.clone(),
+            pinned: transaction.pinned,
+        };
+        Frame {
+            version: template.version,
+            prev_hash: template.prev_hash,
+            height: template.height,
+            bits: template.bits,
+            curtime: template.curtime,
+            mintime: template.mintime,
+            value: template.value,
+            has_commitment: template.has_commitment,
+            mweb: template.mweb.clone(),
+            weight_limit: template.weight_limit,
+            size_limit: template.size_limit,
+            sigop_limit: template.sigop_limit,
+            long_poll_id: template.long_poll_id.clone(),
+            places: template.transactions.iter().map(&mut place).collect(),
+        }
+    }
+
+    /// The jobs as they were, `pause_ms` older; every miner they pay has to be in the registry.
+    pub(super) fn restore(
+        self,
+        rolling_mask: &u32,
+        miners: &Miners,
+        pause_ms: u64,
+        now: Now,
+    ) -> Result<Vec<Job>, HandoverError> {
+        let wrong = HandoverError::Contradiction;
+        let templates = self.templates.iter().map(|frame| frame.template(&self.transactions).map(Rc::new));
+        let templates: Vec<Rc<Template>> =
+            templates.collect::<Option<_>>().ok_or(wrong("a template lacks a transaction"))?;
+        let mut jobs: Vec<Job> = Vec::with_capacity(self.jobs.len());
+        for (index, kept) in self.jobs {
+            let template = templates.get(index as usize).ok_or(wrong("a job lacks its template"))?;
+            let job = Job::restore(kept, Rc::clone(template), *rolling_mask, pause_ms, now.mono_ms);
+            if jobs.last().is_some_and(|last| last.seq >= job.seq || (job.stale && !last.stale)) {
+                return Err(wrong("its jobs are out of order"));
+            }
+            if !job.coinbases.are_whole() {
+                return Err(wrong("a job lacks a coinbase"));
+            }
+            let mut paid = job.coinbases.variants().iter().flat_map(|variant| &variant.split.parts);
+            if paid.any(|part| miners.script(part.miner).is_none()) {
+                return Err(wrong("a job pays a miner that the ledger does not know"));
+            }
+            jobs.push(job);
+        }
+        Ok(jobs)
+    }
+}
+
+impl Frame {
+    fn template(&self, transactions: &[Transaction]) -> Option<Template> {
+        let transaction = |(index, place): (usize, &Place)| {
+            let transaction = transactions.get(place.transaction as usize)?;
+            place.depends.iter().all(|needed| (1..=index).contains(&(*needed as usize))).then(|| TemplateTx {
+                data: transaction.data.clone(),
+                txid: transaction.txid,
+                wtxid: transaction.wtxid,
+                fee: transaction.fee,
+                weight: transaction.weight,
+                sigops: transaction.sigops,
+                depends: place.depends.clone(),
+                pinned: place.pinned,
+            })
+        };
+        Some(Template {
+            version: self.version,
+            prev_hash: self.prev_hash,
+            height: self.height,
+            bits: self.bits,
+            target: Target::from_compact(self.bits)?,
+            curtime: self.curtime,
+            mintime: self.mintime,
+            value: self.value,
+            transactions: self.places.iter().enumerate().map(transaction).collect::<Option<_>>()?,
+            has_commitment: self.has_commitment,
+            mweb: self.mweb.clone(),
+            weight_limit: self.weight_limit,
+            size_limit: self.size_limit,
+            sigop_limit: self.sigop_limit,
+            long_poll_id: self.long_poll_id.clone(),
+        })
+    }
+}
