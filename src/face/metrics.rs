@@ -86,8 +86,12 @@ pub fn text(site: &Site) -> String {
     for pool in site.pools.iter() {
         let name = pool.spec().name.as_str();
         let counts = pool.counts();
-        for (outcome, count) in [("accepted", counts.accepted), ("rejected", counts.rejected), ("stale", counts.stale)]
-        {
+        for (outcome, count) in [
+            ("accepted", counts.accepted),
+            ("rejected", counts.rejected),
+            ("stale", counts.stale),
+            ("uncredited", counts.uncredited),
+        ] {
             shares.line(&mut out, &[("pool", name), ("outcome", outcome)], count as f64);
         }
         for (reason, count) in pool.rejects() {

@@ -36,6 +36,7 @@ pub fn all_miners(pool: &Pool, now: Now) -> Value {
         "accepted": counts.accepted,
         "rejected": counts.rejected,
         "stale": counts.stale,
+        "uncredited": counts.uncredited,
         "rejects": pool.rejects(),
         "miners": pool.window().iter().map(|(_, row)| summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
     })
@@ -106,6 +107,7 @@ fn worker_view(pool: &Pool, chain: &Chain, worker: &Worker, now: Now) -> Value {
         "accepted": worker.counts.accepted,
         "rejected": worker.counts.rejected,
         "stale": worker.counts.stale,
+        "uncredited": worker.counts.uncredited,
         "last_share_time": time_of(pool, worker.last_share_ms, now),
         "agent": worker.agent,
         "peer": worker.peer,

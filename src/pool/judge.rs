@@ -40,6 +40,8 @@ pub struct Submission<'a> {
     pub version_mask: u32,
     /// What the job was sent with.
     pub difficulty: Difficulty,
+    /// The lower one that the rig was told since, for as long as it may mix them up.
+    pub lowered: Option<Difficulty>,
 }
 
 /// The two answers.
@@ -62,6 +64,9 @@ pub enum Reject {
     Duplicate,
     /// The proof of work does not meet the difficulty that the job was sent with.
     LowDifficulty,
+    /// The same, but it meets the lower one that was announced since: rigs apply that to what they work on already.
+    /// Nothing is credited, for else a rig could choose its difficulty when it knows the hash; it is answered `true`.
+    Lowered,
     /// Before the earliest time that the chain allows.
     NtimeTooOld,
     /// Too far in the future.
@@ -84,7 +89,7 @@ impl Reject {
         match self {
             Reject::Stale | Reject::JobNotFound => ErrorCode::JobNotFound,
             Reject::Duplicate => ErrorCode::Duplicate,
-            Reject::LowDifficulty => ErrorCode::LowDifficulty,
+            Reject::LowDifficulty | Reject::Lowered => ErrorCode::LowDifficulty,
             Reject::Unauthorised => ErrorCode::Unauthorized,
             Reject::NotSubscribed => ErrorCode::NotSubscribed,
             Reject::NtimeTooOld
@@ -110,7 +115,7 @@ impl Reject {
             Reject::Stale => "Stale: new block",
             Reject::JobNotFound => "Job not found",
             Reject::Duplicate => "Duplicate share",
-            Reject::LowDifficulty => "Low difficulty share",
+            Reject::LowDifficulty | Reject::Lowered => "Low difficulty share",
             Reject::NtimeTooOld => "ntime too old",
             Reject::NtimeTooNew => "ntime too new",
             Reject::VersionBits => "Version bits not allowed",
@@ -159,7 +164,8 @@ pub fn judge(
     } else if submission.ntime > newest {
         Err(Reject::NtimeTooNew)
     } else if !submission.difficulty.target(algorithm).is_met_by(&pow) {
-        Err(Reject::LowDifficulty)
+        let is_lowered = submission.lowered.is_some_and(|lowered| lowered.target(algorithm).is_met_by(&pow));
+        Err(if is_lowered { Reject::Lowered } else { Reject::LowDifficulty })
     } else {
         Ok(fingerprint)
     };

@@ -21,6 +21,8 @@ use super::spec::VardiffSpec;
 use super::vardiff::Vardiff;
 use super::window::RowId;
 
+/// Shares that were found while a new difficulty was on its way come for so long, in milliseconds.
+const IN_FLIGHT_MS: u64 = 30_000;
 /// Difficulties remembered per connection before the next change waits for the next job.
 const MOST_SENT: usize = 64;
 
@@ -231,6 +233,11 @@ impl Session {
             self.told = self.announced();
             self.told_ms = now.mono_ms;
         }
+    }
+
+    /// The difficulty that it was told last, while its rig may still send what it found before it heard of it.
+    pub fn lowered(&self, now: Now) -> Option<Difficulty> {
+        self.announced().filter(|_| now.mono_ms.saturating_sub(self.told_ms) < IN_FLIGHT_MS)
     }
 
     /// Whether it gets jobs.

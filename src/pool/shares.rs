@@ -55,6 +55,13 @@ impl Pool {
             (Err(Reject::Duplicate), Some(worker)) if self.is_repeated(key, submit) => {
                 self.await_commit(Unacknowledged { session: key, id, worker, credit: None });
             }
+            (Err(Reject::Lowered), Some(worker)) => {
+                self.counts.uncredited += 1;
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.counts.uncredited += 1;
+                }
+                self.send(key, stratum::reply_true(&id));
+            }
             (Err(reject), _) => {
                 self.refuse(key, &id, worker, &reject);
                 self.note_refusal(key, &reject, &submit.job_id, now);
@@ -82,6 +89,7 @@ impl Pool {
             version_bits: submit.version_bits,
             version_mask: session.version_mask,
             difficulty,
+            lowered: session.lowered(now),
         };
         let elapsed_s = (job.age_ms(now.mono_ms) / 1_000) as u32;
         let algorithm = self.spec.chains[0].coin.algorithm;

@@ -80,6 +80,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Refused because the tip had moved or the job was gone.
     pub stale: u64,
+    /// Answered `true` and not credited: they miss the difficulty of their job and meet a lower one announced since.
+    pub uncredited: u64,
 }
 
 /// One rig.

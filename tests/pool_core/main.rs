@@ -15,7 +15,6 @@ mod node;
 mod nodes;
 mod payments;
 mod reorganisations;
-mod resume;
 mod rig;
 mod scene;
 mod shares;

@@ -66,6 +66,30 @@ fn each_change_comes_with_a_job_and_no_share_in_flight_is_refused() {
 }
 
 #[test]
+fn a_share_that_was_in_flight_when_the_difficulty_fell_is_not_refused_and_not_credited() {
+    let mut spec = spec(1);
+    spec.vardiff.max = Difficulty::from_units(32).unwrap();
+    spec.vardiff.start = spec.vardiff.max;
+    let mut scene = Scene::start(spec);
+    let key = scene.rig(1);
+    assert_eq!(units(&scene, key), 32.0);
+    let first = scene.rigs[&key].job().clone();
+    let [early, again, late] = std::array::from_fn(|_| scene.rig_mut(key).mine_job(&first, Want::TooEasy));
+    scene.submit(key, "before", &early);
+    assert_eq!(scene.rigs[&key].reply("before").unwrap()["error"][0], 23, "it was not told anything lower");
+    scene.ask(key, "suggest", "mining.suggest_difficulty", serde_json::json!([1.0 / 65_536.0]));
+    assert_eq!(units(&scene, key), 1.0);
+    scene.submit(key, "in flight", &again);
+    assert_eq!(scene.rigs[&key].reply("in flight").unwrap()["result"], true);
+    scene.advance(31_000);
+    scene.submit(key, "late", &late);
+    assert_eq!(scene.rigs[&key].reply("late").unwrap()["error"][0], 23);
+    let counts = scene.pool.counts();
+    assert_eq!((counts.accepted, counts.uncredited, counts.rejected), (0, 1, 2));
+    assert_eq!(scene.pool.window().total_shares(), 0);
+}
+
+#[test]
 fn a_worker_that_returns_starts_where_it_was() {
     let mut scene = open();
     let key = scene.rig(1);

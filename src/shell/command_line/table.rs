@@ -60,7 +60,7 @@ pub(super) const ROUNDS: Flag =
 pub(super) const CONNECTIONS: Flag =
     Flag { name: "connections", value: "N", about: "rigs that connect (default 5000)" };
 pub(super) const LOAD_SECONDS: Flag =
-    Flag { name: "seconds", value: "N", about: "how long shares are sent, each of two times (default 10)" };
+    Flag { name: "seconds", value: "N", about: "how long shares are sent (default 10)" };
 pub(super) const SERVE: Flag =
     Flag { name: "serve", value: "FILE", about: "run only the pool of this configuration, with easy shares" };
 pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };

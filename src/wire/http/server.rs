@@ -85,7 +85,7 @@ impl RequestReader {
 
     fn advance(&mut self) -> Result<Option<HttpRequest>, HttpError> {
         if matches!(self.state, State::Head) {
-            let head = self.input.head(self.max_head)?;
+            let head = self.input.head(self.max_head);
             match self.input.bytes.first() {
                 // Its sender waits for an answer to its first line, and would wait in vain for the end of a head.
                 Some(b'{') => return Err(HttpError::Stratum),
@@ -93,7 +93,7 @@ impl RequestReader {
                 Some(byte) if byte.is_ascii_control() => return Err(HttpError::Malformed("no request")),
                 _ => {}
             }
-            let Some(len) = head else { return Ok(None) };
+            let Some(len) = head? else { return Ok(None) };
             let (request, framing, expects) = parse_head(&self.input.bytes[..len])?;
             self.input.consume(len);
             self.wants_continue = expects;

@@ -196,6 +196,7 @@ fn submission(job: &Job) -> Submission<'static> {
         version_bits: None,
         version_mask: 0,
         difficulty: Difficulty::MIN,
+        lowered: None,
     }
 }
 

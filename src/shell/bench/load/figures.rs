@@ -8,10 +8,11 @@ use super::process::Memory;
 
 /// Notes below the table.
 const NOTES: &str = "
-CPU: what the pool's own thread took of one core; the rigs and the node run beside it. Memory is resident
-memory; \"own\" is what is not a map of a file, such as the program itself. Notified: from when the node began to send
-the template; the bare loop has no pool around it and writes as much to as many sockets. Shares are pipelined. Accepted ones are 65,536 times easier than sha256d's least difficulty, and
-everything else of them is real; each was answered after it was on disk, and found in the ledger of the killed pool.
+CPU: what the pool's own thread took of one core; the rigs and the node run beside it. Memory is resident memory;
+\"own\" is what is not a map of a file, such as the program itself. Notified: from when the node began to send the
+template. The bare loop has no pool around it: it writes as much to as many sockets. Shares are pipelined, and 65,536
+times easier than sha256d's least difficulty, which all but one in 65,536 meet; everything else of them is real. Each
+was answered after it was on disk, and found in the ledger of the pool, which was killed after its last answer.
 ";
 
 /// See the module.
@@ -49,15 +50,9 @@ impl Figures {
         self.add(&what, shown(spreads), "", "");
     }
 
-    pub(super) fn judged(&mut self, shares: u64, took: Duration, cpu_s: f64) {
-        self.rate("shares judged and refused", shares, took, cpu_s, "80,000/s");
-    }
-
     pub(super) fn accepted(&mut self, answers: Answers, took: Duration, cpu_s: f64) {
+        self.rate("shares judged", answers.accepted + answers.refused, took, cpu_s, "80,000/s");
         self.rate("shares accepted and on disk", answers.accepted, took, cpu_s, "50,000/s");
-        if answers.refused > 0 {
-            self.add("of these refused", answers.refused.to_string(), "", "");
-        }
     }
 
     pub(super) fn written(&mut self, shares: u64) {
