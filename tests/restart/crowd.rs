@@ -27,10 +27,10 @@ pub struct Tally {
     pub sessions: u64,
     /// Sessions that were carried on, with the same name and extranonce1.
     pub resumed: u64,
-    /// Shares that were found and sent, each counted once.
-    pub sent: u64,
-    /// Times that one was sent again.
-    pub resent: u64,
+    /// Shares that were found.
+    pub found: u64,
+    /// Times that one was sent over another connection than it was found on.
+    pub sent_later: u64,
     /// Shares that were answered `true`.
     pub accepted: u64,
     /// Shares that were answered otherwise.
@@ -46,8 +46,8 @@ struct Counters {
     connections_refused: AtomicU64,
     sessions: AtomicU64,
     resumed: AtomicU64,
-    sent: AtomicU64,
-    resent: AtomicU64,
+    found: AtomicU64,
+    sent_later: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
     lost: AtomicU64,
@@ -87,8 +87,8 @@ impl Crowd {
             connections_refused: read(&counters.connections_refused),
             sessions: read(&counters.sessions),
             resumed: read(&counters.resumed),
-            sent: read(&counters.sent),
-            resent: read(&counters.resent),
+            found: read(&counters.found),
+            sent_later: read(&counters.sent_later),
             accepted: read(&counters.accepted),
             refused: read(&counters.refused),
             lost: read(&counters.lost),
@@ -132,6 +132,11 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::SeqCst);
 }
 
+/// The next share of a job.
+fn find(work: &mut Work) -> Found {
+    (0..).find_map(|_| work.search(1).pop()).expect("the search does not end")
+}
+
 impl Rig {
     fn run(&mut self) {
         loop {
@@ -151,6 +156,12 @@ impl Rig {
                 self.counters.lost.fetch_add(self.pending.len() as u64, Ordering::SeqCst);
                 return;
             }
+            // Its chips go on while nobody is there to take what they find.
+            if let Some(work) = &mut line.work {
+                self.pending.insert(self.next_id, find(work));
+                self.next_id += 1;
+                count(&self.counters.found);
+            }
         }
     }
 
@@ -167,7 +178,7 @@ impl Rig {
         }
         let unanswered = std::mem::take(&mut self.pending);
         for share in unanswered.into_values() {
-            count(&self.counters.resent);
+            count(&self.counters.sent_later);
             self.submit(line, share)?;
         }
         // Each keeps its own time.
@@ -185,8 +196,8 @@ impl Rig {
             self.listen(line, next)?;
             next += self.pace;
             let work = line.work.as_mut().expect("there was some");
-            let share = (0..).find_map(|_| work.search(1).pop()).expect("the search does not end");
-            count(&self.counters.sent);
+            let share = find(work);
+            count(&self.counters.found);
             self.submit(line, share)?;
         }
     }
