@@ -169,14 +169,13 @@ impl Pool {
     fn subscribe(&mut self, key: Key, id: &Id, agent: String, named: Option<&str>, now: Now) -> Option<Line> {
         let session = self.sessions.get_mut(key)?;
         session.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
-        session.subscribed = true;
         let of_port = self.spec.stratum.ports.get(session.port).and_then(|port| port.class);
         let class = of_port.unwrap_or_else(|| CoinbaseClass::of_agent(&session.agent));
         self.enter_session(key, named, class, now);
         let session = self.sessions.get_mut(key)?;
         session.choose_class(class);
-        // Who lost its session to another connection can't come back to it.
-        let session_id = session.id.map_or(String::new(), |id| id.to_string());
+        session.subscribed = true;
+        let session_id = session.id?.to_string();
         let extranonce2_len = self.spec.stratum.extranonce2_len;
         Some(stratum::subscribe_reply(id, &session_id, &session.extranonce1, extranonce2_len))
     }

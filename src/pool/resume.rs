@@ -116,13 +116,14 @@ impl Sessions {
 }
 
 impl Pool {
-    /// Gives a connection that just subscribed its session: the one that it names, where that can be carried on, or
-    /// a new one. `class`: the coinbase that it would be sent in a new one. One that has a session keeps it.
+    /// Gives a connection that subscribes its session: the one that it names, where that can be carried on, or a new
+    /// one. `class`: the coinbase that it would be sent in a new one. One that has a session keeps it, and one that
+    /// had it taken gets a name for what it does now: were it to go back, its extranonce1 would come to another
+    /// connection when it is known what can be found with it.
     pub(super) fn enter_session(&mut self, key: Key, named: Option<&str>, class: CoinbaseClass, now: Now) {
-        if self.sessions.get(key).is_none_or(|session| session.id.is_some()) {
-            return;
-        }
-        let resumed = named.and_then(SessionId::parse).is_some_and(|id| self.resume(key, id, class, now));
+        let Some(session) = self.sessions.get(key).filter(|session| session.id.is_none()) else { return };
+        let named = named.filter(|_| !session.subscribed).and_then(SessionId::parse);
+        let resumed = named.is_some_and(|id| self.resume(key, id, class, now));
         if !resumed {
             let id = self.resumable.begin(key);
             if let Some(session) = self.sessions.get_mut(key) {

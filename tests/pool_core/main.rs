@@ -8,6 +8,7 @@ mod cuts;
 mod deaths;
 mod disk;
 mod fraud;
+mod handover;
 mod history;
 mod line;
 mod networks;

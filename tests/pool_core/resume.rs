@@ -239,6 +239,13 @@ fn a_rig_that_takes_another_extranonce1_mines_on_beside_its_successor() {
     assert_eq!(scene.pool.total_work(), 33);
     assert_ne!(result(&mut scene, first, "new", &new), true);
     assert_eq!(scene.pool.total_work(), 33);
+
+    // It can't go back, or it could choose whose difficulty suits what it found.
+    scene.rig_mut(first).lines.clear();
+    scene.ask(first, "subscribe", "mining.subscribe", json!(["test/1", session]));
+    let named = given(&scene, first);
+    assert!(named.0 != session && named.1 != extranonce1);
+    assert!(scene.rigs[&second].closed.is_none());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
+use edgepool::pool::handover::{HandoverError, decode, encode};
 use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
@@ -135,6 +136,11 @@ impl Scene {
 
     /// The process dies, and starts again `pause_ms` later with what is on disk.
     pub fn restart(&mut self, spec: PoolSpec, pause_ms: u64) {
+        self.begin(spec, pause_ms);
+        self.advance(SECOND);
+    }
+
+    fn begin(&mut self, spec: PoolSpec, pause_ms: u64) {
         self.seed += 1;
         self.is_dead = false;
         self.now = Now { mono_ms: 0, wall_ms: self.now.wall_ms + pause_ms };
@@ -146,7 +152,22 @@ impl Scene {
             node.forget_connections();
         }
         self.wallet.is_open = false;
+    }
+
+    /// The process stops in order: what the next one is left, as it is written.
+    pub fn stop(&mut self) -> Vec<u8> {
+        self.pool.handle_stop();
+        self.turn();
+        encode(&[self.pool.handover(self.now).expect("everything is on disk")])
+    }
+
+    /// The process starts again, with what the one before left.
+    pub fn start_with(&mut self, left: &[u8], spec: PoolSpec, pause_ms: u64) -> Result<(), HandoverError> {
+        let handover = decode(left)?.pop().expect("there is one pool");
+        self.begin(spec, pause_ms);
+        let outcome = self.pool.take_over(handover, self.now);
         self.advance(SECOND);
+        outcome
     }
 
     /// One turn of the loop at the present time.
