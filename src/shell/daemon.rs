@@ -7,6 +7,7 @@ mod peers;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -28,8 +29,9 @@ use super::listeners::{Listeners, Port};
 use super::peer::{Peer, READ_BUFFER};
 use super::secrets::AdminToken;
 use super::service::Service;
+use super::sockets::Sockets;
 use super::store::{Store, StoreError, held_payments};
-use super::{StartError, secrets};
+use super::{StartError, handover, secrets};
 
 use peers::Outbox;
 pub(super) use peers::register;
@@ -58,6 +60,7 @@ pub struct Daemon {
     outbox: Outbox,
     /// Peers that asked for more than they may, each with when it is read again.
     paused: BTreeSet<(u64, Key)>,
+    data_dir: PathBuf,
     links: Links,
     service: Service,
     started_ms: u64,
@@ -103,6 +106,7 @@ impl Daemon {
             unread: Vec::new(),
             outbox: Outbox::default(),
             paused: BTreeSet::new(),
+            data_dir: config.data_dir.clone(),
             links: Links::new(config),
             service: Service::start(),
             started_ms: now.mono_ms,
@@ -118,14 +122,18 @@ impl Daemon {
             log::error!("no payments are built while {} is there: read it", held.display());
             daemon.pools.iter_mut().for_each(|pool| pool.hold_payments(&held.display().to_string()));
         }
+        let mut sockets = Sockets::inherit();
         for (pool, config) in config.pools.iter().enumerate() {
             for (port, address) in config.listen.iter().enumerate() {
-                daemon.listeners.open(*address, Port::Stratum { pool, port }, daemon.poll.registry())?;
+                daemon.listeners.open(*address, Port::Stratum { pool, port }, &mut sockets, daemon.poll.registry())?;
             }
         }
         for address in &config.rpc_listen {
-            daemon.listeners.open(*address, Port::Rpc, daemon.poll.registry())?;
+            daemon.listeners.open(*address, Port::Rpc, &mut sockets, daemon.poll.registry())?;
         }
+        sockets.close_rest();
+        // It can be taken once: after everything that may refuse to start, and before anything is served or written.
+        handover::carry_on(&config.data_dir, &mut daemon.pools, now);
         Ok(daemon)
     }
 
@@ -305,10 +313,17 @@ impl Daemon {
         self.send_outbox(None, now);
     }
 
-    /// Commits what is accepted, acknowledges it, and gives the sockets a moment to take it.
+    /// Looks at what has come, commits what is accepted, acknowledges it, leaves the rest to the next run, and gives
+    /// the sockets a moment to take what was sent.
     fn farewell(&mut self) {
         self.service.stopping();
         let now = self.clock.now();
+        let rigs = self.peers.iter().filter(|(_, peer)| peer.kind.miner().is_some());
+        for key in rigs.map(|(key, _)| key).collect::<Vec<Key>>() {
+            self.read(key, now);
+        }
+        // Blocks among it leave at once.
+        self.deliver(now);
         for pool in &mut self.pools {
             pool.handle_stop();
         }
@@ -316,7 +331,8 @@ impl Daemon {
             log::error!("the last batch was not written: {reason}");
         }
         self.deliver(now);
-        let deadline = now.mono_ms + FAREWELL_MS;
+        handover::leave(&self.data_dir, &self.pools, self.clock.now());
+        let deadline = self.clock.now().mono_ms + FAREWELL_MS;
         while self.clock.now().mono_ms < deadline && self.peers.iter().any(|(_, peer)| peer.stream.queued() > 0) {
             std::thread::sleep(Duration::from_millis(5));
             for (_, peer) in self.peers.iter_mut() {

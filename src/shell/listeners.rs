@@ -12,6 +12,7 @@ use rustix::net::sockopt;
 use crate::base::time::Now;
 
 use super::StartError;
+use super::sockets::Sockets;
 
 /// A listener that could not accept (no file descriptors left) is tried again after this, in milliseconds.
 const AGAIN_MS: u64 = 1_000;
@@ -61,9 +62,20 @@ struct Listener {
 pub struct Listeners(Vec<Listener>);
 
 impl Listeners {
-    /// Listens on one more address.
-    pub fn open(&mut self, address: SocketAddr, port: Port, registry: &Registry) -> Result<(), StartError> {
-        let mut socket = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
+    /// Listens on one more address, by the service manager's socket where there is one.
+    pub fn open(
+        &mut self,
+        address: SocketAddr,
+        port: Port,
+        sockets: &mut Sockets,
+        registry: &Registry,
+    ) -> Result<(), StartError> {
+        let inherited = sockets.take(address);
+        let how = if inherited.is_some() { ", by the service manager's socket" } else { "" };
+        let mut socket = match inherited {
+            Some(socket) => TcpListener::from_std(socket),
+            None => TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?,
+        };
         // mio asks for room for 128.
         rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
         registry.register(&mut socket, Token(self.0.len()), Interest::READABLE)?;
@@ -74,7 +86,7 @@ impl Listeners {
             Port::Stratum { .. } => "stratum",
             Port::Rpc => "status and RPC",
         };
-        log::info!("{what} on {}", socket.local_addr()?);
+        log::info!("{what} on {}{how}", socket.local_addr()?);
         self.0.push(Listener { socket, port, again_at: None });
         Ok(())
     }
@@ -147,7 +159,7 @@ mod tests {
         let poll = Poll::new().unwrap();
         let mut listeners = Listeners::default();
         let stratum = Port::Stratum { pool: 0, port: 0 };
-        listeners.open("127.0.0.1:0".parse().unwrap(), stratum, poll.registry()).unwrap();
+        listeners.open("127.0.0.1:0".parse().unwrap(), stratum, &mut Sockets::default(), poll.registry()).unwrap();
         let address = listeners.address(|_| true).unwrap();
         let _rigs = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
         let now = |mono_ms| Now { mono_ms, wall_ms: 0 };
