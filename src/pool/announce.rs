@@ -2,6 +2,7 @@
 //! job with a new name, so that every rig applies the one with the other.
 
 use crate::base::slots::Key;
+use crate::base::time::Now;
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::wire::stratum::{self, Line};
 
@@ -15,7 +16,7 @@ use super::{Output, Pool};
 impl Pool {
     /// Tells a miner its difficulty, and sends the current job again under a new name, so that every rig
     /// applies the one with the other.
-    pub(super) fn announce_difficulty(&mut self, key: Key) {
+    pub(super) fn announce_difficulty(&mut self, key: Key, now: Now) {
         let cap = self.network_difficulty();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let difficulty = limited(session, cap, &self.spec.vardiff);
@@ -34,9 +35,9 @@ impl Pool {
                     Some(_) => session.resend(job.seq),
                 };
                 work = Some(job.notify(session.class, id.epoch, is_first));
-                session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq));
+                session.note_sent(id, difficulty, self.jobs.oldest().unwrap_or(job.seq), now);
             }
-            None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job),
+            None => session.note_sent(JobId { seq: self.next_job, epoch: 0 }, difficulty, self.next_job, now),
         }
         label_workers(&mut self.workers, session, &self.spec.vardiff);
         self.send(key, stratum::set_difficulty(&difficulty.to_string()));
@@ -52,7 +53,7 @@ impl Pool {
     }
 
     /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.
-    pub(super) fn broadcast(&mut self, clean: bool) {
+    pub(super) fn broadcast(&mut self, clean: bool, now: Now) {
         let cap = self.network_difficulty();
         let Some(job) = self.jobs.current() else { return };
         let oldest = self.jobs.oldest().unwrap_or(job.seq);
@@ -64,10 +65,10 @@ impl Pool {
             if session.announced() != Some(difficulty) {
                 let line = stratum::set_difficulty(&difficulty.to_string());
                 self.outputs.push_back(Output::ToMiner { session: key, line });
-                session.note_sent(id, difficulty, oldest);
+                session.note_sent(id, difficulty, oldest, now);
                 label_workers(&mut self.workers, session, &self.spec.vardiff);
             } else {
-                session.note_sent(id, difficulty, oldest);
+                session.note_sent(id, difficulty, oldest, now);
             }
             let line =
                 lines[job.coinbases.index(session.class)].get_or_insert_with(|| job.notify(session.class, 0, clean));

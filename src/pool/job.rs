@@ -20,7 +20,7 @@ use super::firmware::CoinbaseClass;
 use super::spec::{ChainSpec, Terms};
 use super::split::{Claim, Imbalance};
 
-/// Fingerprints of accepted shares. The hasher has no random key: nothing depends on the order, and a rig
+/// Fingerprints of the shares that were answered `true`. The hasher has no random key: nothing depends on the order, and a rig
 /// can only make collisions with its own shares.
 type Seen = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
 

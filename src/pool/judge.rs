@@ -65,8 +65,9 @@ pub enum Reject {
     /// The proof of work does not meet the difficulty that the job was sent with.
     LowDifficulty,
     /// The same, but it meets the lower one that was announced since: rigs apply that to what they work on already.
-    /// Nothing is credited, for else a rig could choose its difficulty when it knows the hash; it is answered `true`.
-    Lowered,
+    /// Nothing is credited, for else a rig could choose its difficulty when it knows the hash; it is answered `true`,
+    /// once: this is its fingerprint.
+    Lowered(u64),
     /// Before the earliest time that the chain allows.
     NtimeTooOld,
     /// Too far in the future.
@@ -89,7 +90,7 @@ impl Reject {
         match self {
             Reject::Stale | Reject::JobNotFound => ErrorCode::JobNotFound,
             Reject::Duplicate => ErrorCode::Duplicate,
-            Reject::LowDifficulty | Reject::Lowered => ErrorCode::LowDifficulty,
+            Reject::LowDifficulty | Reject::Lowered(_) => ErrorCode::LowDifficulty,
             Reject::Unauthorised => ErrorCode::Unauthorized,
             Reject::NotSubscribed => ErrorCode::NotSubscribed,
             Reject::NtimeTooOld
@@ -115,7 +116,7 @@ impl Reject {
             Reject::Stale => "Stale: new block",
             Reject::JobNotFound => "Job not found",
             Reject::Duplicate => "Duplicate share",
-            Reject::LowDifficulty | Reject::Lowered => "Low difficulty share",
+            Reject::LowDifficulty | Reject::Lowered(_) => "Low difficulty share",
             Reject::NtimeTooOld => "ntime too old",
             Reject::NtimeTooNew => "ntime too new",
             Reject::VersionBits => "Version bits not allowed",
@@ -165,7 +166,7 @@ pub fn judge(
         Err(Reject::NtimeTooNew)
     } else if !submission.difficulty.target(algorithm).is_met_by(&pow) {
         let is_lowered = submission.lowered.is_some_and(|lowered| lowered.target(algorithm).is_met_by(&pow));
-        Err(if is_lowered { Reject::Lowered } else { Reject::LowDifficulty })
+        Err(if is_lowered { Reject::Lowered(fingerprint) } else { Reject::LowDifficulty })
     } else {
         Ok(fingerprint)
     };

@@ -152,7 +152,7 @@ impl Pool {
             self.send(key, reply);
         }
         self.announce_mask(key);
-        self.announce_difficulty(key);
+        self.announce_difficulty(key, now);
     }
 
     /// Sends the negotiated mask once more as a message, after everything that a rig waits for and before its first
@@ -233,7 +233,7 @@ impl Pool {
         };
         self.send(key, reply);
         self.announce_mask(key);
-        self.announce_difficulty(key);
+        self.announce_difficulty(key, now);
     }
 
     fn admit(&mut self, key: Key, username: &str, now: Now) -> Result<(), (ErrorCode, String)> {

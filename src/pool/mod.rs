@@ -393,7 +393,7 @@ impl Pool {
             self.close(key, reason);
         }
         for key in changed {
-            self.announce_difficulty(key);
+            self.announce_difficulty(key, now);
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct Session {
     pub told_ms: u64,
     /// What it was told by then.
     told: Option<Difficulty>,
+    /// Monotonic milliseconds of the last announcement of another difficulty.
+    announced_ms: u64,
     /// The difficulty in force from each job on, oldest first.
     sent: Vec<(JobId, Difficulty)>,
     /// Extranonces of before, each with the first sending that no longer carries it; oldest first.
@@ -153,6 +155,7 @@ impl Session {
             conduct: Conduct::default(),
             told_ms: now.mono_ms,
             told: None,
+            announced_ms: now.mono_ms,
             sent: Vec::new(),
             former: Vec::new(),
             epoch: 0,
@@ -237,7 +240,7 @@ impl Session {
 
     /// The difficulty that it was told last, while its rig may still send what it found before it heard of it.
     pub fn lowered(&self, now: Now) -> Option<Difficulty> {
-        self.announced().filter(|_| now.mono_ms.saturating_sub(self.told_ms) < IN_FLIGHT_MS)
+        self.announced().filter(|_| now.mono_ms.saturating_sub(self.announced_ms) < IN_FLIGHT_MS)
     }
 
     /// Whether it gets jobs.
@@ -252,7 +255,10 @@ impl Session {
 
     /// Notes that jobs from `job` on are worked at `difficulty`. Sendings that no kept job can refer to
     /// any more (all before `oldest_job`) are forgotten.
-    pub fn note_sent(&mut self, job: JobId, difficulty: Difficulty, oldest_job: u64) {
+    pub fn note_sent(&mut self, job: JobId, difficulty: Difficulty, oldest_job: u64, now: Now) {
+        if self.announced() != Some(difficulty) {
+            self.announced_ms = now.mono_ms;
+        }
         // A repeated sending is remembered by its name.
         if self.announced() != Some(difficulty) || job.epoch > 0 {
             self.sent.push((job, difficulty));
@@ -325,10 +331,10 @@ mod tests {
         let mut session = Session::new("127.0.0.1:1".parse().unwrap(), 0, [0, 0, 0, 7], &spec, now);
         let difficulty = |units| Difficulty::from_units(units).unwrap();
         let first = JobId { seq: 10, epoch: 0 };
-        session.note_sent(first, difficulty(100), 10);
+        session.note_sent(first, difficulty(100), 10, now);
         let again = session.resend(10);
-        session.note_sent(again, difficulty(200), 10);
-        session.note_sent(JobId { seq: 11, epoch: 0 }, difficulty(200), 10);
+        session.note_sent(again, difficulty(200), 10, now);
+        session.note_sent(JobId { seq: 11, epoch: 0 }, difficulty(200), 10, now);
 
         assert_eq!(session.difficulty_of(JobId { seq: 9, epoch: 0 }), None);
         assert_eq!(session.difficulty_of(first), Some(difficulty(100)));
@@ -347,11 +353,11 @@ mod tests {
         let (old, new) = ([0, 0, 0, 7], [9; 4]);
         let jobs = [(10, 0), (10, 1), (11, 0), (11, renewed.epoch), (12, 0)];
         assert_eq!(jobs.map(|(seq, epoch)| of(&session, seq, epoch)), [old, old, old, new, new]);
-        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(200), 11);
+        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(200), 11, now);
         assert_eq!(of(&session, 11, 0), old);
 
         // Once job 10 is gone, only what is still in force is remembered.
-        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(50), 12);
+        session.note_sent(JobId { seq: 12, epoch: 0 }, difficulty(50), 12, now);
         assert_eq!(session.sent.len(), 2);
         assert_eq!(session.difficulty_of(JobId { seq: 12, epoch: 0 }), Some(difficulty(50)));
     }

@@ -32,7 +32,7 @@ impl Pool {
                 self.handle_solved(key, judged.job, header, submit, now);
             }
             let worker = worker.ok_or(Reject::Unauthorised)?;
-            let fingerprint = judged.verdict.credit?;
+            let fingerprint = judged.verdict.credit.map_err(|reject| self.once(judged.job, reject))?;
             self.remember(judged.job, fingerprint)?;
             // Last: a row that is taken is credited, and its miner's id is written with it.
             let row = self.row_of(key, &submit.username);
@@ -55,7 +55,7 @@ impl Pool {
             (Err(Reject::Duplicate), Some(worker)) if self.is_repeated(key, submit) => {
                 self.await_commit(Unacknowledged { session: key, id, worker, credit: None });
             }
-            (Err(Reject::Lowered), Some(worker)) => {
+            (Err(Reject::Lowered(_)), Some(worker)) => {
                 self.counts.uncredited += 1;
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.counts.uncredited += 1;
@@ -120,6 +120,18 @@ impl Pool {
         remembered.then_some(()).ok_or_else(|| Reject::Ledger("Too many shares for this job".into()))
     }
 
+    /// A share that is answered `true` without credit is remembered like others: sent again it is a duplicate.
+    fn once(&mut self, job: JobId, reject: Reject) -> Reject {
+        match reject {
+            Reject::Lowered(fingerprint)
+                if !self.jobs.find_mut(job.seq).is_some_and(|job| job.remember(fingerprint)) =>
+            {
+                Reject::LowDifficulty
+            }
+            other => other,
+        }
+    }
+
     /// A share that was remembered has no credit after all.
     pub(super) fn forget(&mut self, job: u64, fingerprint: u64) {
         if let Some(job) = self.jobs.find_mut(job) {
@@ -140,7 +152,7 @@ impl Pool {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.garbage = 0;
         if session.vardiff.handle_share(difficulty, &self.spec.vardiff, now.mono_ms).is_some() {
-            self.announce_difficulty(key);
+            self.announce_difficulty(key, now);
         }
     }
 

@@ -104,7 +104,7 @@ impl Pool {
                 }
                 self.jobs.push(job, clean);
                 self.next_job += 1;
-                self.broadcast(clean);
+                self.broadcast(clean, now);
             }
             Err(error) => {
                 let fault = format!("no job can be made: {error}");

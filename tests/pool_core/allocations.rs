@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 use edgepool::base::slots::Key;
+use edgepool::coin::difficulty::Difficulty;
 use edgepool::pool::Output;
 use serde_json::json;
 
@@ -29,14 +30,14 @@ fn take_lines(scene: &mut Scene, text: &[u8]) -> usize {
     count
 }
 
-/// Sends the lines and commits; the lines answered with `answer`, and the allocations of everything but the batch, of
-/// which there is one in many shares.
-fn turn(scene: &mut Scene, key: Key, lines: &[Vec<u8>], answer: &[u8]) -> (usize, u64) {
+/// Sends the lines, each over its connection, and commits; the lines answered with `answer`, and the allocations of
+/// everything but the batch, of which there is one in many shares.
+fn turn_of(scene: &mut Scene, lines: &[(Key, Vec<u8>)], answer: &[u8]) -> (usize, u64) {
     let now = scene.now;
     let mut answered = 0;
     let received = measure(|| {
-        for line in lines {
-            scene.pool.handle_miner_bytes(key, line, now);
+        for (key, line) in lines {
+            scene.pool.handle_miner_bytes(*key, line, now);
             answered += take_lines(scene, answer);
         }
     });
@@ -47,6 +48,12 @@ fn turn(scene: &mut Scene, key: Key, lines: &[Vec<u8>], answer: &[u8]) -> (usize
         answered += take_lines(scene, answer);
     });
     (answered, received.count_total + committed.count_total)
+}
+
+/// As [`turn_of`], all over one connection.
+fn turn(scene: &mut Scene, key: Key, lines: &[Vec<u8>], answer: &[u8]) -> (usize, u64) {
+    let lines: Vec<(Key, Vec<u8>)> = lines.iter().map(|line| (key, line.clone())).collect();
+    turn_of(scene, &lines, answer)
 }
 
 #[test]
@@ -69,17 +76,63 @@ fn an_accepted_share_costs_no_allocation() {
 }
 
 #[test]
+fn shares_of_many_rigs_cost_no_allocation() {
+    let mut scene = Scene::start(spec(1));
+    let rigs: Vec<Key> = (0..8).map(|number| scene.rig(number)).collect();
+    // As above, with the shares of one turn from all of them.
+    let lines: Vec<(Key, Vec<u8>)> = (0..1_700)
+        .map(|id| {
+            let key = rigs[id % rigs.len()];
+            let share = scene.rig_mut(key).mine(Want::Share);
+            (key, line(&scene, key, id, &share, &share.job_id))
+        })
+        .collect();
+    let (warm, steady) = lines.split_at(900);
+    let mut accept = |lines: &[(Key, Vec<u8>)]| {
+        let turns = lines.chunks(TURN).map(|lines| turn_of(&mut scene, lines, b"\"result\":true"));
+        turns.fold((0, 0), |(answers, count), turn| (answers + turn.0, count + turn.1))
+    };
+    assert_eq!(accept(warm).0, warm.len());
+    assert_eq!(accept(steady), (steady.len(), 0));
+}
+
+/// Sends useless shares, twice: the second time they may allocate nothing.
+#[track_caller]
+fn refused(scene: &mut Scene, key: Key, lines: &[Vec<u8>], reason: &str) {
+    let (warm, steady) = lines.split_at(TURN);
+    assert_eq!(turn(scene, key, warm, reason.as_bytes()).0, TURN, "{reason}");
+    assert_eq!(turn(scene, key, steady, reason.as_bytes()), (TURN, 0), "{reason}");
+}
+
+#[test]
 fn a_refused_share_costs_no_allocation() {
     let mut scene = Scene::start(spec(1));
     let key = scene.rig(1);
     let share = scene.rig_mut(key).mine(Want::Share);
-    let refusals = [("ffffff", "Job not found"), (share.job_id.as_str(), "Duplicate share")];
+    let same =
+        |scene: &Scene, job: &str| -> Vec<_> { (0..2 * TURN).map(|id| line(scene, key, id, &share, job)).collect() };
     scene.submit(key, "first", &share);
     scene.advance(1_000);
-    for (job, reason) in refusals {
-        let lines: Vec<_> = (0..2 * TURN).map(|id| line(&scene, key, id, &share, job)).collect();
-        let (warm, steady) = lines.split_at(TURN);
-        assert_eq!(turn(&mut scene, key, warm, reason.as_bytes()).0, TURN, "{reason}");
-        assert_eq!(turn(&mut scene, key, steady, reason.as_bytes()), (TURN, 0), "{reason}");
+    for (job, reason) in [("ffffff", "Job not found"), (share.job_id.as_str(), "Duplicate share")] {
+        let lines = same(&scene, job);
+        refused(&mut scene, key, &lines, reason);
     }
+    // One that nobody has seen, of a job whose tip is gone.
+    let unseen = scene.rig_mut(key).mine(Want::Share);
+    scene.new_tip(0, &"ab".repeat(32));
+    scene.advance(1_000);
+    let lines: Vec<_> = (0..2 * TURN).map(|id| line(&scene, key, id, &unseen, &unseen.job_id)).collect();
+    refused(&mut scene, key, &lines, "Stale: new block");
+}
+
+#[test]
+fn a_share_that_is_too_easy_costs_no_allocation() {
+    let mut spec = spec(1);
+    spec.vardiff.max = Difficulty::from_units(32).unwrap();
+    spec.vardiff.start = spec.vardiff.max;
+    let mut scene = Scene::start(spec);
+    let key = scene.rig(1);
+    let share = scene.rig_mut(key).mine(Want::TooEasy);
+    let lines: Vec<_> = (0..2 * TURN).map(|id| line(&scene, key, id, &share, &share.job_id)).collect();
+    refused(&mut scene, key, &lines, "Low difficulty share");
 }

@@ -74,19 +74,38 @@ fn a_share_that_was_in_flight_when_the_difficulty_fell_is_not_refused_and_not_cr
     let key = scene.rig(1);
     assert_eq!(units(&scene, key), 32.0);
     let first = scene.rigs[&key].job().clone();
-    let [early, again, late] = std::array::from_fn(|_| scene.rig_mut(key).mine_job(&first, Want::TooEasy));
+    let [early, in_flight, late] = std::array::from_fn(|_| scene.rig_mut(key).mine_job(&first, Want::TooEasy));
     scene.submit(key, "before", &early);
     assert_eq!(scene.rigs[&key].reply("before").unwrap()["error"][0], 23, "it was not told anything lower");
     scene.ask(key, "suggest", "mining.suggest_difficulty", serde_json::json!([1.0 / 65_536.0]));
     assert_eq!(units(&scene, key), 1.0);
-    scene.submit(key, "in flight", &again);
+    scene.submit(key, "in flight", &in_flight);
     assert_eq!(scene.rigs[&key].reply("in flight").unwrap()["result"], true);
+    scene.submit(key, "again", &in_flight);
+    assert_eq!(scene.rigs[&key].reply("again").unwrap()["error"][0], 22, "nobody is told true twice for one hash");
     scene.advance(31_000);
     scene.submit(key, "late", &late);
     assert_eq!(scene.rigs[&key].reply("late").unwrap()["error"][0], 23);
     let counts = scene.pool.counts();
-    assert_eq!((counts.accepted, counts.uncredited, counts.rejected), (0, 1, 2));
+    assert_eq!((counts.accepted, counts.uncredited, counts.rejected), (0, 1, 3));
     assert_eq!(scene.pool.window().total_shares(), 0);
+}
+
+#[test]
+fn a_share_is_in_flight_for_half_a_minute_after_the_announcement_however_long_its_rig_was_silent() {
+    let mut spec = spec(1);
+    spec.vardiff.max = Difficulty::from_units(32).unwrap();
+    spec.vardiff.start = spec.vardiff.max;
+    for (silent_ms, error) in [(29_000, None), (31_000, Some(23))] {
+        let mut scene = Scene::start(spec.clone());
+        let key = scene.rig(1);
+        let first = scene.rigs[&key].job().clone();
+        let share = scene.rig_mut(key).mine_job(&first, Want::TooEasy);
+        scene.ask(key, "suggest", "mining.suggest_difficulty", serde_json::json!([1.0 / 65_536.0]));
+        scene.advance(silent_ms);
+        scene.submit(key, "share", &share);
+        assert_eq!(scene.rigs[&key].reply("share").unwrap()["error"][0].as_u64(), error, "after {silent_ms} ms");
+    }
 }
 
 #[test]
