@@ -320,6 +320,10 @@ impl Daemon {
         let now = self.clock.now();
         let rigs = self.peers.iter().filter(|(_, peer)| peer.kind.miner().is_some());
         for key in rigs.map(|(key, _)| key).collect::<Vec<Key>>() {
+            // What is left unread is sent again by who resumes.
+            if self.clock.now().mono_ms >= now.mono_ms + FAREWELL_MS {
+                break;
+            }
             self.read(key, now);
         }
         // Blocks among it leave at once.

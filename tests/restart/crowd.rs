@@ -194,7 +194,7 @@ impl Rig {
                 continue;
             }
             self.listen(line, next)?;
-            next += self.pace;
+            next = Instant::now() + self.pace;
             let work = line.work.as_mut().expect("there was some");
             let share = find(work);
             count(&self.counters.found);
