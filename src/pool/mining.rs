@@ -53,6 +53,7 @@ impl Pool {
             }
             self.count_request(key, now);
             match stratum::parse(line) {
+                Ok(Message { request: Request::Submit(_), .. }) if self.keep_early(key, line) => {}
                 Ok(message) => self.handle_message(key, message, now),
                 Err(refused) => self.handle_garbage(key, &refused),
             }
@@ -62,6 +63,22 @@ impl Pool {
         }
         if let Some(session) = self.sessions.get_mut(key) {
             session.lines = buffer;
+        }
+    }
+
+    /// Keeps a share that came before its rig authorised itself, until it has: minerd sends what it found while it was
+    /// away as soon as it is connected, and takes the first answer for that of its authorization.
+    fn keep_early(&mut self, key: Key, line: &[u8]) -> bool {
+        self.sessions.get_mut(key).is_some_and(|session| session.keep_early(line))
+    }
+
+    /// Handles the shares that waited for an authorization, which is answered now, whatever the answer.
+    fn handle_early(&mut self, key: Key, now: Now) {
+        let early = self.sessions.get_mut(key).map(Session::take_early).unwrap_or_default();
+        for line in early {
+            if let Ok(Message { id, request: Request::Submit(submit) }) = stratum::parse(&line) {
+                self.handle_submit(key, id, &submit, now);
+            }
         }
     }
 
@@ -234,6 +251,7 @@ impl Pool {
         self.send(key, reply);
         self.announce_mask(key);
         self.announce_difficulty(key, now);
+        self.handle_early(key, now);
     }
 
     fn admit(&mut self, key: Key, username: &str, now: Now) -> Result<(), (ErrorCode, String)> {

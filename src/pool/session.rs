@@ -23,6 +23,8 @@ use super::window::RowId;
 
 /// Shares that were found while a new difficulty was on its way come for so long, in milliseconds.
 const IN_FLIGHT_MS: u64 = 30_000;
+/// Shares that may wait for an authorization.
+const MOST_EARLY: usize = 16;
 /// Difficulties remembered per connection before the next change waits for the next job.
 const MOST_SENT: usize = 64;
 
@@ -79,6 +81,8 @@ pub struct Session {
     pub has_spoken: bool,
     /// Lines that could not be read since the last accepted share.
     pub garbage: u32,
+    /// Shares that wait for an authorization.
+    early: Vec<Box<[u8]>>,
     /// What it may still ask for.
     pub bucket: Bucket,
     /// How its shares turned out.
@@ -151,6 +155,7 @@ impl Session {
             heard_ms: now.mono_ms,
             has_spoken: false,
             garbage: 0,
+            early: Vec::new(),
             bucket: Bucket::default(),
             conduct: Conduct::default(),
             told_ms: now.mono_ms,
@@ -241,6 +246,21 @@ impl Session {
     /// The difficulty that it was told last, while its rig may still send what it found before it heard of it.
     pub fn lowered(&self, now: Now) -> Option<Difficulty> {
         self.announced().filter(|_| now.mono_ms.saturating_sub(self.announced_ms) < IN_FLIGHT_MS)
+    }
+
+    /// Keeps the line of a share that came before any authorization; `false` where it can be judged at once, or too
+    /// many are kept.
+    pub fn keep_early(&mut self, line: &[u8]) -> bool {
+        let is_early = self.subscribed && self.authorised.is_empty() && self.early.len() < MOST_EARLY;
+        if is_early {
+            self.early.push(line.into());
+        }
+        is_early
+    }
+
+    /// The lines that were kept.
+    pub fn take_early(&mut self) -> Vec<Box<[u8]>> {
+        std::mem::take(&mut self.early)
     }
 
     /// Whether it gets jobs.

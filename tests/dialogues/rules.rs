@@ -141,7 +141,11 @@ fn shares_come_after_subscription_and_authorization() {
     table.hears(rig, r#"{"id":4,"result":null,"error":[25,"Not subscribed",null],"reject-reason":"Not subscribed"}"#);
     table.say(rig, "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
     table.line(rig);
+    // An answer now would be taken for that of the authorization.
     table.say(rig, &share);
+    table.hears_nothing(rig);
+    table.say(rig, "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"nobody\",\"x\"]}\n");
+    assert_eq!(table.json(rig)["id"], 2);
     table.hears(
         rig,
         r#"{"id":4,"result":null,"error":[24,"Unauthorized worker",null],"reject-reason":"Unauthorized worker"}"#,

@@ -16,6 +16,7 @@ mod node;
 mod nodes;
 mod payments;
 mod reorganisations;
+mod resume;
 mod rig;
 mod scene;
 mod shares;

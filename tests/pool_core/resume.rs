@@ -76,6 +76,29 @@ fn a_dropped_rig_comes_back_and_its_last_share_counts_once() {
 }
 
 #[test]
+fn shares_that_a_rig_sends_before_it_authorizes_wait_for_that_and_count() {
+    let mut scene = Scene::start(spec(1));
+    let key = scene.rig(1);
+    let (session, _) = given(&scene, key);
+    let [first, second] = std::array::from_fn(|_| scene.rig_mut(key).mine(Want::Share));
+    drop_connection(&mut scene, key);
+    let again = scene.connect();
+    scene.ask(again, "subscribe", "mining.subscribe", json!(["cpuminer/2.5.1", session]));
+    scene.rig_mut(again).username = address(1);
+    scene.submit(again, "first", &first);
+    scene.submit(again, "second", &second);
+    scene.advance(SECOND);
+    // minerd takes whatever comes now for the answer to its authorization.
+    assert_eq!(scene.rigs[&again].order(), ["subscribe"]);
+    scene.authorize(again, &address(1), "x");
+    scene.advance(SECOND);
+    let order = ["subscribe", "authorize", "mining.set_difficulty", "mining.notify", "first", "second"];
+    assert_eq!(scene.rigs[&again].order()[..6], order);
+    assert_eq!(["first", "second"].map(|id| scene.rigs[&again].reply(id).unwrap()["result"].clone()), [true, true]);
+    assert_eq!(scene.pool.window().total_shares(), 2);
+}
+
+#[test]
 fn a_share_whose_answer_was_lost_is_answered_again_when_its_credit_is_on_disk() {
     let mut scene = Scene::start(spec(1));
     let key = scene.rig(1);

@@ -2,6 +2,7 @@
 //! beside that nothing panics. Called by the fuzzer with what it makes up, and by the ordinary tests with the corpus.
 
 mod address;
+#[path = "../../pool_core/disk.rs"]
 mod disk;
 mod entry;
 mod http;

@@ -40,7 +40,7 @@ pub fn pool(bytes: &[u8]) {
             play.act(*who, what);
         }
     }
-    play.fault = false;
+    play.disk.fault = None;
     play.wait(10);
     let (work, found) = (play.pool.total_work(), play.pool.chains()[0].ledger.blocks().len());
     let again = Pool::new(spec(), play.disk.recover(), &play.disk, 2, play.now).expect("what was written is read");
@@ -52,7 +52,6 @@ struct Play {
     now: Now,
     node: Node,
     disk: Disk,
-    fault: bool,
     rigs: [Option<Key>; 4],
 }
 
@@ -61,7 +60,7 @@ impl Play {
         let now = Now { mono_ms: 0, wall_ms: TODAY_MS };
         let disk = Disk::default();
         let pool = Pool::new(spec(), disk.recover(), &disk, 1, now).expect("a new ledger is whole");
-        let mut play = Play { pool, now, node: Node::new(), disk, fault: false, rigs: [None; 4] };
+        let mut play = Play { pool, now, node: Node::new(), disk, rigs: [None; 4] };
         play.wait(1);
         play
     }
@@ -92,7 +91,9 @@ impl Play {
                     self.pool.handle_link_bytes(NODE, link, &answer, now);
                 }
             }
-            b'd' => self.fault = !self.fault,
+            b'd' => {
+                self.disk.fault = if self.disk.fault.is_none() { Some("no space left".into()) } else { None };
+            }
             _ => {}
         }
         self.turn();
@@ -150,12 +151,9 @@ impl Play {
         if !self.pool.batch_due(self.now) {
             return;
         }
-        if self.fault {
-            self.pool.batch(self.now);
-            self.pool.handle_commit_failed("no space left", self.now);
-        } else {
-            self.disk.write(self.pool.batch(self.now));
-            self.pool.handle_committed(self.now);
+        match self.disk.write(self.pool.batch(self.now)) {
+            Ok(()) => self.pool.handle_committed(self.now),
+            Err(reason) => self.pool.handle_commit_failed(&reason, self.now),
         }
         self.deliver();
         assert!(self.pool.window().check());
