@@ -81,8 +81,10 @@ pub struct Session {
     pub has_spoken: bool,
     /// Lines that could not be read since the last accepted share.
     pub garbage: u32,
-    /// Shares that wait for an authorization.
+    /// Shares that wait for the answer to the first authorization.
     early: Vec<Box<[u8]>>,
+    /// Whether that was given.
+    has_asked: bool,
     /// What it may still ask for.
     pub bucket: Bucket,
     /// How its shares turned out.
@@ -156,6 +158,7 @@ impl Session {
             has_spoken: false,
             garbage: 0,
             early: Vec::new(),
+            has_asked: false,
             bucket: Bucket::default(),
             conduct: Conduct::default(),
             told_ms: now.mono_ms,
@@ -248,18 +251,19 @@ impl Session {
         self.announced().filter(|_| now.mono_ms.saturating_sub(self.announced_ms) < IN_FLIGHT_MS)
     }
 
-    /// Keeps the line of a share that came before any authorization; `false` where it can be judged at once, or too
-    /// many are kept.
+    /// Keeps the line of a share that came before its rig asked for any authorization; `false` where it can be
+    /// answered at once, or too many are kept.
     pub fn keep_early(&mut self, line: &[u8]) -> bool {
-        let is_early = self.subscribed && self.authorised.is_empty() && self.early.len() < MOST_EARLY;
+        let is_early = self.subscribed && !self.has_asked && self.early.len() < MOST_EARLY;
         if is_early {
             self.early.push(line.into());
         }
         is_early
     }
 
-    /// The lines that were kept.
+    /// The lines that were kept until now, when its rig was answered whether it is authorised.
     pub fn take_early(&mut self) -> Vec<Box<[u8]>> {
+        self.has_asked = true;
         std::mem::take(&mut self.early)
     }
 

@@ -150,6 +150,9 @@ fn shares_come_after_subscription_and_authorization() {
         rig,
         r#"{"id":4,"result":null,"error":[24,"Unauthorized worker",null],"reject-reason":"Unauthorized worker"}"#,
     );
+    // Now that it was told, nothing waits any more.
+    table.say(rig, &share);
+    assert_eq!(table.json(rig)["error"][0], 24);
 }
 
 #[test]
