@@ -62,13 +62,12 @@ impl Pool {
         let id = JobId { seq: job.seq, epoch: 0 };
         for (key, session) in self.sessions.iter_mut().filter(|(_, session)| session.is_mining()) {
             let difficulty = limited(session, cap, &self.spec.vardiff);
-            if session.announced() != Some(difficulty) {
+            let is_changed = session.announced() != Some(difficulty);
+            session.note_sent(id, difficulty, oldest, now);
+            if is_changed {
                 let line = stratum::set_difficulty(&difficulty.to_string());
                 self.outputs.push_back(Output::ToMiner { session: key, line });
-                session.note_sent(id, difficulty, oldest, now);
                 label_workers(&mut self.workers, session, &self.spec.vardiff);
-            } else {
-                session.note_sent(id, difficulty, oldest, now);
             }
             let line =
                 lines[job.coinbases.index(session.class)].get_or_insert_with(|| job.notify(session.class, 0, clean));
