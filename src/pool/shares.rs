@@ -13,6 +13,7 @@ use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
 use super::record::MinerId;
 use super::window::RowId;
+use super::workers::Counts;
 
 /// A submission that a header could be built of.
 struct Judged {
@@ -190,19 +191,20 @@ impl Pool {
     fn refuse(&mut self, key: Key, id: &Id, worker: Option<Key>, reject: &Reject) {
         self.count_reject(reject);
         if let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker)) {
-            match reject {
-                Reject::Stale | Reject::JobNotFound => worker.counts.stale += 1,
-                _ => worker.counts.rejected += 1,
-            }
+            count(&mut worker.counts, reject);
         }
         self.send(key, stratum::reply_error(id, reject.code(), &reject.reason()));
     }
 
     pub(super) fn count_reject(&mut self, reject: &Reject) {
-        match reject {
-            Reject::Stale | Reject::JobNotFound => self.counts.stale += 1,
-            _ => self.counts.rejected += 1,
-        }
+        count(&mut self.counts, reject);
         *self.rejects.entry(reject.label()).or_default() += 1;
+    }
+}
+
+fn count(counts: &mut Counts, reject: &Reject) {
+    match reject {
+        Reject::Stale | Reject::JobNotFound => counts.stale += 1,
+        _ => counts.rejected += 1,
     }
 }
