@@ -166,6 +166,16 @@ pub fn encode(script: &Script, coin: &Coin, network: &Network) -> Option<String>
     bech32::segwit::encode(hrp, Fe32::try_from(version).ok()?, program).ok()
 }
 
+/// Whether a coinbase of the coin can pay `script` so that only its owner can spend it.
+pub fn is_payable(script: &Script, coin: &Coin) -> bool {
+    match AddressType::of(script) {
+        Some(AddressType::P2pkh | AddressType::P2sh) => true,
+        Some(AddressType::P2wpkh | AddressType::P2wsh) => coin.segwit,
+        Some(AddressType::P2tr) => coin.known_rules.contains(&"taproot"),
+        Some(AddressType::WitnessFuture) | None => false,
+    }
+}
+
 /// The script on another chain that the same key or script controls: key hashes and script hashes carry over, and a
 /// segwit key hash becomes a plain one where there is no segwit. `None` where nothing carries over.
 pub fn rederive(script: &Script, to: (&Coin, &Network)) -> Option<Script> {

@@ -43,17 +43,12 @@ pub fn payouts(pool: &Pool, chain_index: usize, miner: Option<MinerId>, page: Pa
     page.of(both.iter()).map(|line| line.view(pool, chain)).collect()
 }
 
-/// `gethistory`: a point for each slot of the window that began in the last `hours`, the oldest first; of one miner, or
-/// of all. The slot under way is measured by what has passed of it.
-pub fn points(pool: &Pool, script: Option<&Script>, hours: u64, now: Now) -> Value {
-    let (chain, window) = (&pool.chains()[0], pool.window());
-    let row = script.map(|script| window.find(script));
-    let slots = match row {
-        // Known, and without work in the window.
-        Some(None) => Vec::new(),
-        Some(row) => window.slots(row),
-        None => window.slots(None),
-    };
+/// `gethistory`: a point for each slot of the window that began in the last `hours`, the oldest first; of one account of a
+/// chain, or of all. The slot under way is measured by what has passed of it.
+pub fn points(pool: &Pool, chain_index: usize, miner: Option<MinerId>, hours: u64, now: Now) -> Value {
+    let (chain, window) = (&pool.chains()[chain_index], pool.window());
+    let is_of = |row: &Row| miner.is_none_or(|miner| row.payees.get(chain_index) == Some(&miner));
+    let slots = window.slots(is_of);
     let pool_ms = pool.clock().pool_ms(now);
     let first_ms = pool_ms.saturating_sub(hours.saturating_mul(HOUR));
     let point = |slot: &SlotSum| {

@@ -193,9 +193,9 @@ fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcErro
     let text = params.optional_text(0, "address")?;
     params.finish(1)?;
     let pool = &site.pools[pool];
-    let Some(text) = text else { return Ok(miners::all_miners(pool, site.now)) };
+    let Some(text) = text else { return Ok(miners::all_miners(pool, chain, site.now)) };
     let script = script(&pool.chains()[chain].spec, &text)?;
-    miners::miner(pool, &script, site.now).ok_or_else(|| stranger(&text))
+    miners::miner(pool, chain, &script, site.now).ok_or_else(|| stranger(&text))
 }
 
 fn get_blocks(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -220,10 +220,7 @@ fn get_payout_history(site: &mut Site, mut params: Params) -> Result<Value, RpcE
     let pool = &site.pools[pool];
     let miner = match text {
         None => None,
-        Some(text) => {
-            let script = script(&pool.chains()[chain].spec, &text)?;
-            Some(pool.miners().find_any(&script).ok_or_else(|| stranger(&text))?)
-        }
+        Some(text) => Some(known_miner(pool, chain, &text)?),
     };
     Ok(history::payouts(pool, chain, miner, page))
 }
@@ -234,8 +231,8 @@ fn get_history(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let hours = params.optional_count(1, "hours")?.map_or(u64::MAX, |hours| hours as u64);
     params.finish(2)?;
     let pool = &site.pools[pool];
-    let script = text.map(|text| known_script(pool, chain, &text)).transpose()?;
-    Ok(history::points(pool, script.as_ref(), hours, site.now))
+    let miner = text.map(|text| known_miner(pool, chain, &text)).transpose()?;
+    Ok(history::points(pool, chain, miner, hours, site.now))
 }
 
 fn get_payout_proof(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -320,8 +317,7 @@ fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     while let Some(text) = params.optional_text(addresses, "address")? {
         addresses += 1;
         let pool = &site.pools[pool];
-        let script = script(&pool.chains()[chain].spec, &text)?;
-        let miner = pool.miners().find(&script).ok_or_else(|| stranger(&text))?;
+        let miner = known_account(pool, chain, &text)?;
         if !wanted.contains(&miner) {
             wanted.push(miner);
         }
@@ -370,7 +366,7 @@ fn show_message(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
         return Err(invalid(&format!("text must be 1 to {LONGEST_MESSAGE} characters on one line")));
     }
     let pool = &mut site.pools[pool];
-    let script = address.map(|address| known_script(pool, chain, &address)).transpose()?;
+    let script = address.map(|address| known_script(pool, &address)).transpose()?;
     Ok(json!({ "rigs": pool.show_message(&text, script.as_ref()) }))
 }
 
@@ -379,7 +375,7 @@ fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let address = params.optional_text(0, "address")?;
     params.finish(1)?;
     let pool = &mut site.pools[pool];
-    let script = address.map(|address| known_script(pool, chain, &address)).transpose()?;
+    let script = address.map(|address| known_script(pool, &address)).transpose()?;
     Ok(json!({ "rigs": pool.reconnect_miners(script.as_ref()) }))
 }
 
@@ -463,11 +459,27 @@ fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
     address.map(|address| address.script).map_err(|reason| invalid(&format!("address: {reason}")))
 }
 
-/// The same of a miner.
-fn known_script(pool: &Pool, chain: usize, text: &str) -> Result<Script, RpcError> {
-    let script = script(&pool.chains()[chain].spec, text)?;
-    let is_known = pool.window().find(&script).is_some() || pool.miners().find_any(&script).is_some();
+/// The same of somebody who mines, or did, by an address of the parent chain.
+fn known_script(pool: &Pool, text: &str) -> Result<Script, RpcError> {
+    let script = script(&pool.chains()[0].spec, text)?;
+    let is_known = pool.miners().all_of(&script).next().is_some();
     is_known.then_some(script).ok_or_else(|| stranger(text))
+}
+
+/// The account of a chain that an address of the chain names; or, where that has no address of its own there, one of
+/// the parent chain.
+fn known_account(pool: &Pool, chain: usize, text: &str) -> Result<MinerId, RpcError> {
+    let own = script(&pool.chains()[chain].spec, text);
+    let script = own.or_else(|error| script(&pool.chains()[0].spec, text).map_err(|_| error))?;
+    pool.account_of(chain, &script).ok_or_else(|| stranger(text))
+}
+
+/// The same, also of somebody who had no share credited yet.
+fn known_miner(pool: &Pool, chain: usize, text: &str) -> Result<MinerId, RpcError> {
+    known_account(pool, chain, text).or_else(|error| {
+        let script = known_script(pool, text).map_err(|_| error)?;
+        pool.miners().all_of(&script).next().ok_or_else(|| stranger(text))
+    })
 }
 
 fn stranger(address: &str) -> RpcError {

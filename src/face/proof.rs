@@ -68,9 +68,8 @@ pub fn proof(pool: &Pool, chain_index: usize, block: &Block, found: &BlockFound,
     let paid: u64 = found.outputs.iter().map(|output| output.amount).sum();
     let paid_to =
         |part: &Part| found.outputs.iter().find(|output| output.miner == part.miner).map_or(0, |out| out.amount);
-    let is_payable = |part: &Part| due(part) >= i128::from(found.min_payout.max(1));
-
-    let script = |part: &Part| pool.miners().script(part.miner);
+    let script = |part: &Part| pool.payout_script(chain_index, part.miner);
+    let is_payable = |part: &Part| script(part).is_some() && due(part) >= i128::from(found.min_payout.max(1));
     let mut ranked: Vec<&Part> = found.parts.iter().collect();
     ranked.sort_by_key(|part| (Reverse(due(part)), script(part).map(Script::as_bytes)));
     let contribution = |(rank, part): (usize, &&Part)| {

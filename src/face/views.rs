@@ -12,7 +12,6 @@ use crate::pool::firmware::CoinbaseClass;
 use crate::pool::guard::Ban;
 use crate::pool::job::Job;
 use crate::pool::record::{MinerId, Stamp};
-use crate::pool::window::Row;
 
 use super::LedgerSize;
 use super::miners::{self, rates};
@@ -27,24 +26,25 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
     let window = pool.window();
     let total = window.total_work();
     // A pool mines one job at a time: its splits are what the next block pays, to the unit, by the coinbase that most
-    // rigs are sent.
+    // rigs are sent; and the next blocks of merge-mined chains, by their own.
     let job = pool.current_job().filter(|_| chain_index == 0);
     let class = pool.usual_class();
-    let split = job.map(|job| &job.coinbases.of(class).split);
-    let percent = |work: u64| percent_of(work, total);
-    let work_of = |script: &Script| window.find(script).and_then(|row| window.row(row)).map_or(0, |row| row.work);
+    let of_child = || pool.current_job()?.children.of(chain_index).map(|child| &child.split);
+    let split = job.map(|job| &job.coinbases.of(class).split).or_else(of_child);
+    let contributions = pool.contributions(chain_index);
     let next: Vec<Value> = split.map_or(Vec::new(), |split| {
-        let payout = |(_, script, amount): &(MinerId, Script, u64)| {
+        let payout = |(miner, script, amount): &(MinerId, Script, u64)| {
             json!({
                 "address": chain.spec.address_text(script),
                 "amount": format_amount(*amount),
-                "contribution_percent": percent(work_of(script)),
+                "contribution_percent": percent_of(contributions.get(miner).map_or(0, |done| done.work), total),
             })
         };
         split.paid.iter().map(payout).collect()
     });
-    let rates = rates(pool, now);
-    let active: Vec<&Row> = window.iter().map(|(_, row)| row).filter(|row| row.shares > 0).collect();
+    let rates = rates(pool, chain_index, now);
+    let summary = |(miner, done)| miners::summary(pool, chain_index, miner, &done, &rates, now);
+    let active: Vec<Value> = contributions.into_iter().filter(|(_, done)| done.shares > 0).map(summary).collect();
     json!({
         "pool": pool.spec().name,
         "chain": chain.spec.name,
@@ -60,10 +60,10 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
         "next_payouts": next,
         "pool_amount": split.map(|split| format_amount(split.pool_amount)),
         "carried": split.map(|split| signed_wide(split.carried())),
-        "coinbase_bytes": class.bytes(),
+        "coinbase_bytes": job.map(|_| class.bytes()),
         "coinbases": job.map(|job| coinbases(pool, job)),
         "job_age_s": pool.current_job().map(|job| job.age_ms(now.mono_ms) / SECOND),
-        "miners": active.iter().map(|row| miners::summary(pool, chain, row, &rates, now)).collect::<Vec<Value>>(),
+        "miners": active,
     })
 }
 
@@ -183,9 +183,9 @@ pub(super) fn time_of(pool: &Pool, pool_ms: u64, now: Now) -> Value {
     if pool_ms == 0 { Value::Null } else { (pool.clock().wall_ms(pool_ms, now) / SECOND).into() }
 }
 
-/// A miner's address; its output script in hexadecimal where it has none.
+/// An account's address on its chain, or on the parent chain where it has none there.
 pub(super) fn address_of(pool: &Pool, chain: &Chain, miner: MinerId) -> Option<String> {
-    pool.miners().script(miner).map(|script| chain.spec.address_text(script))
+    pool.account_text(usize::from(chain.ledger.chain()), miner)
 }
 
 /// A moment as it was known when it was written.

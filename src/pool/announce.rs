@@ -47,9 +47,13 @@ impl Pool {
     }
 
     /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
+    /// That of the easiest chain, where several are mined together.
     pub(super) fn network_difficulty(&self) -> Option<Difficulty> {
-        let target: Target = self.jobs.current()?.template.target;
-        Some(Difficulty::of_target(target, self.spec.chains[0].coin.algorithm))
+        let job = self.jobs.current()?;
+        let algorithm = self.spec.chains[0].coin.algorithm;
+        let children = job.children.blocks().iter().map(|child| child.template.target);
+        let targets = std::iter::once(job.template.target).chain(children);
+        targets.map(|target| Difficulty::of_target(target, algorithm)).min()
     }
 
     /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.

@@ -9,15 +9,18 @@ use crate::base::time::{Now, SECOND};
 use crate::base::{Hash32, display_hash};
 use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
+use crate::coin::template::Template;
 use crate::wire::stratum::Submit;
 
 use super::Pool;
+use super::child::ChildBlock;
 use super::coinbases::Variant;
-use super::firmware::CoinbaseClass;
 use super::job::{Job, JobId};
+use super::judge::Solution;
 use super::ledger::Block;
 use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Payout, Stamp};
 use super::spec::Terms;
+use super::split::Split;
 use super::upstream::BlockVerdict;
 
 /// A block is orphaned when a node has said this long, in two answers at least, that another is in its place.
@@ -46,6 +49,15 @@ pub struct Watched {
     last_word: String,
 }
 
+/// A solved block, of whichever chain.
+struct Won<'a> {
+    chain: usize,
+    hash: Hash32,
+    template: &'a Template,
+    split: &'a Split,
+    terms: &'a Terms,
+}
+
 impl Watched {
     /// A block that no node was asked about.
     pub fn new(height: u32, bytes: Option<Rc<[u8]>>) -> Watched {
@@ -55,66 +67,80 @@ impl Watched {
 }
 
 impl Pool {
-    /// A share solved a block: journal it, keep its bytes, and have both written before it is sent.
-    pub(super) fn handle_solved(&mut self, key: Key, id: JobId, header: &[u8; 80], submit: &Submit, now: Now) {
-        let hash = block::block_id(header);
-        let (Some(job), Some(session)) = (self.jobs.find(id.seq), self.sessions.get(key)) else { return };
+    /// A share solved blocks: journals them, keeps their bytes, and has both written before they are sent.
+    pub(super) fn handle_solved(&mut self, key: Key, id: JobId, solution: &Solution, submit: &Submit, now: Now) {
+        let Solution { header, parent, children } = solution;
+        let Some(session) = self.sessions.get(key) else { return };
         // Whoever has a job has somebody authorised.
         let Some(finder) = session.authorised(&submit.username).or(session.authorised.first()) else { return };
-        if self.chains[0].ledger.block(&hash).is_some() {
-            return;
-        }
-        let bytes: Rc<[u8]> = job
-            .assemble(header, session.class, id.epoch, session.extranonce1_of(id), submit.extranonce2.as_slice())
-            .into();
-        let (miner, script) = (finder.miner, finder.script.clone());
+        let (miner, identity) = (finder.miner, finder.identity.clone());
         let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
-        let found = self.describe(job, session.class, hash, miner, worker, now);
-        let height = found.height;
-        log::warn!("{}: BLOCK {height} found by {:?}: {}", self.spec.name, submit.username, display_hash(&hash));
-        self.register(miner, script);
-        if let Err(error) = self.record(0, Entry::BlockFound(Box::new(found))) {
+        let (class, extranonce1) = (session.class, session.extranonce1_of(id));
+        let payees = self.register(miner, &identity);
+        let finder = |chain: usize| (payees[chain], worker.clone());
+        let extranonce2 = submit.extranonce2.as_slice();
+        let Some(job) = self.jobs.find(id.seq) else { return };
+        let mut found: Vec<(BlockFound, Vec<u8>)> = Vec::new();
+        let is_new = |chain: usize, hash: &Hash32| self.chains[chain].ledger.block(hash).is_none();
+        let hash = block::block_id(header);
+        if *parent && is_new(0, &hash) {
+            let Variant { split, max_outputs, .. } = job.coinbases.of(class);
+            let terms = Terms { max_outputs: *max_outputs, ..job.terms.clone() };
+            let won = Won { chain: 0, hash, template: &job.template, split, terms: &terms };
+            let bytes = job.assemble(header, class, id.epoch, extranonce1, extranonce2);
+            found.push((self.describe(&won, job, finder(0), now), bytes));
+        }
+        for (place, child) in job.children.blocks().iter().enumerate() {
+            let ChildBlock { chain, hash, template, split, terms, .. } = child;
+            if children >> place & 1 == 1 && is_new(*chain, hash) {
+                let won = Won { chain: *chain, hash: *hash, template, split, terms };
+                let bytes = job.assemble_child(place, header, class, id.epoch, extranonce1, extranonce2);
+                found.push((self.describe(&won, job, finder(*chain), now), bytes));
+            }
+        }
+        for (found, bytes) in found {
+            self.keep_found(found, bytes.into(), &submit.username);
+        }
+    }
+
+    fn keep_found(&mut self, found: BlockFound, bytes: Rc<[u8]>, username: &str) {
+        let (chain, hash, height) = (usize::from(found.chain), found.hash, found.height);
+        let name = &self.chains[chain].spec.name;
+        log::warn!("{}: BLOCK {height} of {name} found by {username:?}: {}", self.spec.name, display_hash(&hash));
+        if let Err(error) = self.record(chain, Entry::BlockFound(Box::new(found))) {
             // A block is never held back for a fault of the books; status shows it until someone looks.
             log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);
             self.job_fault = Some(error.to_string());
         }
-        self.chains[0].watched.insert(hash, Watched::new(height, Some(Rc::clone(&bytes))));
-        self.commits.keep_block(0, hash, bytes);
+        self.chains[chain].watched.insert(hash, Watched::new(height, Some(Rc::clone(&bytes))));
+        self.commits.keep_block(chain, hash, bytes);
     }
 
-    fn describe(
-        &self,
-        job: &Job,
-        class: CoinbaseClass,
-        hash: Hash32,
-        finder: MinerId,
-        worker: String,
-        now: Now,
-    ) -> BlockFound {
-        let Terms { pool_script, fee_ppm, min_payout, .. } = &job.terms;
-        let Variant { split, max_outputs, .. } = job.coinbases.of(class);
-        let network = Difficulty::of_target(job.template.target, self.spec.chains[0].coin.algorithm);
+    fn describe(&self, won: &Won, job: &Job, (finder, worker): (MinerId, String), now: Now) -> BlockFound {
+        let Terms { pool_script, fee_ppm, min_payout, max_outputs } = won.terms;
+        let network = Difficulty::of_target(won.template.target, self.spec.chains[0].coin.algorithm);
         let age_ms = job.age_ms(now.mono_ms);
         let at = self.clock.stamp(now);
         let (pool_ms, wall_ms) = (at.pool_ms.saturating_sub(age_ms), at.wall_ms.saturating_sub(age_ms));
+        let paid = &won.split.paid;
         BlockFound {
-            chain: 0,
-            hash,
-            height: job.template.height,
+            chain: won.chain as u8,
+            hash: won.hash,
+            height: won.template.height,
             at,
             job_at: Stamp { pool_ms, wall_ms },
             finder,
             worker,
             network_difficulty: network.units(),
             total_work: self.total_work,
-            value: split.value,
+            value: won.split.value,
             fee_ppm: *fee_ppm,
             min_payout: *min_payout,
             max_outputs: *max_outputs,
             pool_script: pool_script.as_bytes().to_vec(),
-            pool_amount: split.pool_amount,
-            outputs: split.paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect(),
-            parts: split.parts.clone(),
+            pool_amount: won.split.pool_amount,
+            outputs: paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect(),
+            parts: won.split.parts.clone(),
             rebuilt: false,
         }
     }

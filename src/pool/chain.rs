@@ -7,13 +7,14 @@ use std::rc::Rc;
 use crate::base::Hash32;
 use crate::base::rng::Rng;
 use crate::base::time::{Now, SECOND};
+use crate::coin::params::AuxWork;
 use crate::coin::template::Template;
 
 use super::blocks::Watched;
 use super::ledger::Ledger;
 use super::payments::Payments;
 use super::spec::ChainSpec;
-use super::upstream::Upstream;
+use super::upstream::{Source, Upstream};
 
 /// How long the nodes that are left may take to come to the height of the one that was lost.
 const CATCH_UP_MS: u64 = 10 * SECOND;
@@ -41,10 +42,11 @@ pub struct Chain {
 impl Chain {
     /// A chain that starts to talk to its nodes.
     pub fn new(index: u8, spec: ChainSpec, rng: &mut Rng, now: Now) -> Chain {
+        let source = source(index, &spec);
         let nodes = spec
             .nodes
             .iter()
-            .map(|node| Upstream::new(node.clone(), spec.coin, spec.network, rng.next_u64(), now))
+            .map(|node| Upstream::new(node.clone(), source.clone(), spec.coin, spec.network, rng.next_u64(), now))
             .collect();
         let ledger = Ledger::new(index, spec.terms.clone());
         let wallet = spec.payments.clone();
@@ -73,6 +75,12 @@ impl Chain {
         self.nodes[self.chosen?].ready_template()
     }
 
+    /// Blocks that nodes make pay who the terms in force say.
+    pub fn tell_payee(&mut self, now: Now) {
+        let payee = self.spec.address_text(&self.ledger.terms().pool_script);
+        self.nodes.iter_mut().for_each(|node| node.set_payee(payee.clone(), now));
+    }
+
     /// Has every node asked about a watched block, after submitting it where none has answered for it yet.
     pub fn follow(&mut self, hash: &Hash32, now: Now) {
         let Some(block) = self.watched.get(hash) else { return };
@@ -88,5 +96,15 @@ impl Chain {
         for node in &mut self.nodes {
             node.forget(hash);
         }
+    }
+}
+
+/// How the nodes of a chain are asked for work: a parent's, or those of a chain that is mined by itself, for templates;
+/// those of a merge-mined chain for what its coin has.
+fn source(index: u8, spec: &ChainSpec) -> Source {
+    match spec.coin.auxpow.map(|auxpow| auxpow.work).filter(|_| index > 0) {
+        None => Source::Template,
+        Some(AuxWork::Template) => Source::MergedTemplate,
+        Some(AuxWork::NodeBlock) => Source::NodeBlock { payee: spec.address_text(&spec.terms.pool_script) },
     }
 }

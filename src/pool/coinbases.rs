@@ -115,7 +115,7 @@ fn coinbase(parts: &JobParts, template: &Template, miners: &[TxOut], pool_amount
     Coinbase::build(&CoinbaseSpec {
         version: parts.chain.coin.coinbase_version,
         height: template.height,
-        aux: &[],
+        aux: parts.aux,
         tag: &parts.chain.coinbase_tag,
         extranonce_len: extranonce_len(parts),
         outputs: &outputs,

@@ -20,7 +20,7 @@ use super::session::Standing;
 use work::Works;
 
 /// What an encoded handover begins with; its last byte counts the changes of the format.
-const MAGIC: &[u8; 8] = b"edgehnd\x01";
+const MAGIC: &[u8; 8] = b"edgehnd\x02";
 const CHECKSUM: usize = 32;
 /// A handover that is older, in milliseconds, is of no use: rigs have gone elsewhere, and jobs are stale.
 const OLDEST_MS: u64 = 10 * MINUTE;
@@ -29,7 +29,7 @@ const OLDEST_MS: u64 = 10 * MINUTE;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
     pool: String,
-    /// Coin and network of the parent chain.
+    /// Coin and network of each chain, the parent first.
     chain: String,
     extranonce2_len: usize,
     /// How this build takes fingerprints: another could not recognise the shares that were credited.
@@ -147,7 +147,7 @@ impl Pool {
         if given.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(HandoverError::Contradiction("two of its sessions have one extranonce1"));
         }
-        let jobs = works.restore(&self.spec.chains[0].coin.version_rolling_mask, &self.miners, pause_ms, now)?;
+        let jobs = works.restore(&self.spec.chains, &self.miners, pause_ms, now)?;
         if jobs.last().is_some_and(|job| job.seq >= next_job) || jobs.len() > LIVE_JOBS + STALE_JOBS {
             return Err(HandoverError::Contradiction("its jobs are not those before the next one"));
         }
@@ -170,8 +170,8 @@ impl Pool {
     }
 
     fn chain_text(&self) -> String {
-        let chain = &self.spec.chains[0];
-        format!("{} {}", chain.coin.name, chain.network.name)
+        let texts = self.spec.chains.iter().map(|chain| format!("{} {}", chain.coin.name, chain.network.name));
+        texts.collect::<Vec<String>>().join(", ")
     }
 }
 

@@ -15,6 +15,7 @@ use crate::coin::coinbase::CoinbaseError;
 use crate::coin::template::Template;
 use crate::wire::stratum::{Line, NotifyParts, notify};
 
+use super::child::{Children, ParentWork};
 use super::coinbases::{Coinbases, Variant, extranonce_len};
 use super::firmware::CoinbaseClass;
 use super::spec::{ChainSpec, Terms};
@@ -32,6 +33,8 @@ pub struct Job {
     pub template: Rc<Template>,
     /// The coinbases, and who they pay.
     pub coinbases: Coinbases,
+    /// The blocks of merge-mined chains that it works for.
+    pub children: Children,
     /// Merkle branch of the coinbase.
     pub branch: Vec<Hash32>,
     /// The version with every bit that rigs may roll cleared.
@@ -55,7 +58,7 @@ impl fmt::Debug for Job {
     }
 }
 
-/// A job as it is written down, but for its template.
+/// A job as it is written down, but for its template and its children.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Kept {
     seq: u64,
@@ -103,6 +106,8 @@ pub struct JobParts<'a> {
     pub terms: &'a Terms,
     /// Everybody who may be paid.
     pub claims: &'a [Claim<'a>],
+    /// What the coinbase says of merge-mined chains; empty where there are none.
+    pub aux: &'a [u8],
     /// Bytes of the coinbase that a rig may vary.
     pub extranonce2_len: usize,
     /// See [`Job::ntime`].
@@ -114,40 +119,31 @@ pub struct JobParts<'a> {
 impl Job {
     /// Shares out the template's value, builds the coinbases, and drops transactions if the block would be
     /// too heavy with the largest of them.
-    pub fn build(parts: &JobParts) -> Result<Job, JobError> {
-        let mut template = Rc::clone(parts.template);
-        loop {
-            let coinbases = Coinbases::build(parts, &template)?;
+    pub fn build(parts: &JobParts, children: Children) -> Result<Job, JobError> {
+        let measure = |coinbases: &Coinbases| {
             let largest = |measure: fn(&Variant, usize) -> u64| {
                 coinbases.variants().iter().map(|variant| measure(variant, extranonce_len(parts))).max().unwrap_or(0)
             };
             let weight = largest(|variant, extranonce_len| variant.coinbase.weight(extranonce_len));
             let size = largest(|variant, extranonce_len| variant.coinbase.size(extranonce_len));
             let sigops = largest(|variant, _| variant.coinbase.sigops());
-            if !template.fits(weight, size, sigops) {
-                let fitted = Template::clone(&template).fit(weight, size, sigops);
-                if fitted.transactions.len() == template.transactions.len() {
-                    return Err(JobError::TooLarge);
-                }
-                // The value is lower by the dropped fees, so it is shared out again. Each round drops at
-                // least one transaction, so there is an end.
-                template = Rc::new(fitted);
-                continue;
-            }
-            return Ok(Job {
-                seq: parts.seq,
-                branch: template.branch(),
-                version: template.version & !parts.chain.coin.version_rolling_mask,
-                coinbases,
-                terms: parts.terms.clone(),
-                ntime: parts.ntime,
-                made_ms: parts.made_ms,
-                inherited_ms: None,
-                stale: false,
-                seen: Seen::default(),
-                template,
-            });
-        }
+            (weight, size, sigops)
+        };
+        let (template, coinbases) = fit(parts.template, |template| Coinbases::build(parts, template), measure)?;
+        Ok(Job {
+            seq: parts.seq,
+            branch: template.branch(),
+            version: template.version & !parts.chain.coin.version_rolling_mask,
+            coinbases,
+            children,
+            terms: parts.terms.clone(),
+            ntime: parts.ntime,
+            made_ms: parts.made_ms,
+            inherited_ms: None,
+            stale: false,
+            seen: Seen::default(),
+            template,
+        })
     }
 
     /// As it can be written down.
@@ -166,8 +162,16 @@ impl Job {
     }
 
     /// The job that was kept `pause_ms` ago. `rolling_mask`: the version bits that rigs may roll.
-    pub fn restore(kept: Kept, template: Rc<Template>, rolling_mask: u32, pause_ms: u64, mono_ms: u64) -> Job {
+    pub fn restore(
+        kept: Kept,
+        template: Rc<Template>,
+        children: Children,
+        rolling_mask: u32,
+        pause_ms: u64,
+        mono_ms: u64,
+    ) -> Job {
         Job {
+            children,
             seq: kept.seq,
             branch: template.branch(),
             version: template.version & !rolling_mask,
@@ -235,6 +239,21 @@ impl Job {
         block::assemble(header, &coinbase, &self.template.transactions, self.template.mweb.as_deref())
     }
 
+    /// What is submitted to the node of the child at `place`, which `header`, mined with a class's coinbase under
+    /// `epoch`, solves.
+    pub fn assemble_child(
+        &self,
+        place: usize,
+        header: &[u8; 80],
+        class: CoinbaseClass,
+        epoch: u32,
+        extranonce1: [u8; EXTRANONCE1],
+        extranonce2: &[u8],
+    ) -> Vec<u8> {
+        let coinbase = self.coinbases.of(class).coinbase.stripped(&self.prefix(epoch, extranonce1), extranonce2);
+        self.children.assemble(place, &ParentWork { coinbase: &coinbase, branch: &self.branch, header })
+    }
+
     /// Whether a share with this fingerprint was accepted.
     pub fn has_seen(&self, fingerprint: u64) -> bool {
         self.seen.contains(&fingerprint)
@@ -259,6 +278,30 @@ impl Job {
         prefix[..JOB_STAMP].copy_from_slice(&JobId { seq: self.seq, epoch }.stamp());
         prefix[JOB_STAMP..].copy_from_slice(&extranonce1);
         prefix
+    }
+}
+
+/// Builds what goes with a template, and drops transactions until the block is within every limit: what was built is
+/// measured in weight, bytes and signature operations.
+pub(super) fn fit<T>(
+    template: &Rc<Template>,
+    build: impl Fn(&Template) -> Result<T, JobError>,
+    measure: impl Fn(&T) -> (u64, u64, u64),
+) -> Result<(Rc<Template>, T), JobError> {
+    let mut template = Rc::clone(template);
+    loop {
+        let built = build(&template)?;
+        let (weight, size, sigops) = measure(&built);
+        if template.fits(weight, size, sigops) {
+            return Ok((template, built));
+        }
+        let fitted = Template::clone(&template).fit(weight, size, sigops);
+        if fitted.transactions.len() == template.transactions.len() {
+            return Err(JobError::TooLarge);
+        }
+        // The value is lower by the dropped fees, so it is shared out again. Each round drops at least one
+        // transaction, so there is an end.
+        template = Rc::new(fitted);
     }
 }
 

@@ -47,10 +47,21 @@ pub struct Submission<'a> {
 /// The two answers.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The header of a block, when the proof of work meets the network's target.
-    pub solves: Option<[u8; 80]>,
+    /// The blocks that the proof of work solves.
+    pub solves: Option<Solution>,
     /// The share's fingerprint, or why it is refused.
     pub credit: Result<u64, Reject>,
+}
+
+/// A proof of work that meets the target of the parent chain, of chains that are merge-mined with it, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Solution {
+    /// The parent's header.
+    pub header: [u8; 80],
+    /// Whether it solves the parent's block.
+    pub parent: bool,
+    /// The child blocks of the job that it solves: see [`super::child::Children::solved_by`].
+    pub children: u8,
 }
 
 /// Why a share is refused.
@@ -170,7 +181,8 @@ pub fn judge(
     } else {
         Ok(fingerprint)
     };
-    Verdict { solves: template.target.is_met_by(&pow).then_some(header), credit }
+    let (parent, children) = (template.target.is_met_by(&pow), job.children.solved_by(&pow));
+    Verdict { solves: (parent || children != 0).then_some(Solution { header, parent, children }), credit }
 }
 
 /// Two submissions of one job have the same fingerprint when they are the same header.

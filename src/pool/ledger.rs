@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::{Hash32, display_hash};
 use crate::coin::script::Script;
 
-use super::record::{BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Payout, Stamp, Term, TermSet};
+use super::record::{AddressNamed, BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Payout, Stamp, Term, TermSet};
 use super::spec::Terms;
 
 pub use account::{Account, Totals};
@@ -56,6 +56,8 @@ pub struct Ledger {
     configured: Terms,
     terms: Terms,
     accounts: BTreeMap<MinerId, Account>,
+    /// Where accounts are paid that have no output script of this chain.
+    names: BTreeMap<MinerId, Script>,
     /// In the order they were found.
     blocks: Vec<Block>,
     by_hash: BTreeMap<Hash32, usize>,
@@ -76,6 +78,7 @@ impl Ledger {
             terms: configured.clone(),
             configured,
             accounts: BTreeMap::new(),
+            names: BTreeMap::new(),
             blocks: Vec::new(),
             by_hash: BTreeMap::new(),
             by_height: BTreeMap::new(),
@@ -96,6 +99,7 @@ impl Ledger {
             Entry::PaymentQueued(queued) if queued.chain == self.chain => self.apply_queued(queued)?,
             Entry::PaymentSigned(signed) if signed.chain == self.chain => self.apply_signed(seq, signed)?,
             Entry::PaymentJudged(judged) if judged.chain == self.chain => self.apply_payment_judged(judged)?,
+            Entry::AddressNamed(named) if named.chain == self.chain => self.apply_named(named),
             _ => {}
         }
         Ok(())
@@ -124,6 +128,16 @@ impl Ledger {
     /// One miner's account; an empty one if there is none.
     pub fn account(&self, miner: MinerId) -> Account {
         self.accounts.get(&miner).copied().unwrap_or_default()
+    }
+
+    /// The output script that was named for an account.
+    pub fn named(&self, miner: MinerId) -> Option<&Script> {
+        self.names.get(&miner)
+    }
+
+    /// Every account that an output script was named for.
+    pub fn names(&self) -> impl Iterator<Item = (MinerId, &Script)> {
+        self.names.iter().map(|(miner, script)| (*miner, script))
     }
 
     /// Every block, in the order they were found.
@@ -195,6 +209,10 @@ impl Ledger {
         }
     }
 
+    fn apply_named(&mut self, named: &AddressNamed) {
+        self.names.insert(named.miner, Script::from_bytes(named.script.clone()));
+    }
+
     fn apply_found(&mut self, seq: u64, found: &BlockFound) -> Result<(), LedgerError> {
         if self.by_hash.contains_key(&found.hash) {
             return Err(LedgerError::BlockTwice(display_hash(&found.hash)));
@@ -217,6 +235,11 @@ impl Ledger {
             judged_seq: seq,
         });
         self.recount(found.height);
+        for part in &found.parts {
+            if let Some(account) = self.accounts.get_mut(&part.miner) {
+                account.most_work = account.most_work.max(part.work);
+            }
+        }
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl Pool {
         self.leave_session(&session);
         for authorised in session.authorised {
             authorised.row.into_iter().for_each(|row| self.window.release(row));
-            self.miners.release(&authorised.script);
+            self.miners.release(&authorised.identity);
             self.workers.disconnect(authorised.worker);
         }
     }
@@ -265,23 +265,22 @@ impl Pool {
         if let Some(seconds) = self.guard.refused_for(session.peer.ip().into(), username, now) {
             return Err((ErrorCode::Unauthorized, Denied::Banned { seconds }.to_string()));
         }
-        let chain = &self.spec.chains[0];
-        let Username { script, worker } =
-            Username::parse(username, chain).map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
-        self.window.make_room(&script).map_err(|full| (ErrorCode::Other, full.to_string()))?;
-        let miner = self.miners.reserve(&script);
+        let Username { identity, worker } = Username::parse(username, &self.spec.chains)
+            .map_err(|error| (ErrorCode::Unauthorized, error.to_string()))?;
+        self.window.make_room(&identity).map_err(|full| (ErrorCode::Other, full.to_string()))?;
+        let miner = self.miners.reserve(&identity);
         let miner = miner.ok_or_else(|| (ErrorCode::Other, "No more addresses until a restart".to_string()))?;
         let peer = session.peer.to_string();
         log::log!(
             self.guard.log_level(now),
             "{}: {peer} mines for {} as {worker:?} ({})",
             self.spec.name,
-            chain.address_text(&script),
+            self.addresses_text(&identity),
             session.agent
         );
         let worker = self.workers.connect(miner, &worker, &session.agent, &peer, now.mono_ms);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.authorised.push(Authorised { username: username.to_string(), miner, script, row: None, worker });
+            session.authorised.push(Authorised { username: username.to_string(), miner, identity, row: None, worker });
         }
         Ok(())
     }

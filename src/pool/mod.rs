@@ -8,6 +8,7 @@
 mod announce;
 pub mod blocks;
 pub mod chain;
+pub mod child;
 pub mod clock;
 pub mod coinbases;
 pub mod commit;
@@ -15,14 +16,17 @@ mod extranonce;
 pub mod firmware;
 pub mod guard;
 pub mod handover;
+pub mod identity;
 pub mod job;
 pub mod judge;
 pub mod ledger;
 mod line;
 pub mod miners;
 mod mining;
+pub mod naming;
 pub mod node_state;
 pub mod password;
+pub mod payees;
 pub mod paying;
 pub mod payments;
 pub mod record;
@@ -127,6 +131,8 @@ pub struct Pool {
     next_job: u64,
     /// Why the newest template could not be made into a job.
     job_fault: Option<String>,
+    /// Why no block of a merge-mined chain could be made of its newest template, by chain.
+    child_faults: BTreeMap<usize, String>,
     /// Why the ledger takes no shares although it can be written.
     ledger_full: Option<String>,
     /// The file that keeps payments from being built.
@@ -317,11 +323,7 @@ impl Pool {
         troubles.extend(self.ledger_full.clone());
         troubles.extend(self.audit.clone().err());
         troubles.extend(self.job_fault.clone());
-        for chain in &self.chains {
-            if !chain.nodes.iter().any(|node| node.ready_template().is_some()) {
-                troubles.push(format!("no node of {} gives a fresh template", chain.spec.name));
-            }
-        }
+        troubles.extend(lacks_template(&self.chains[0]));
         troubles
     }
 
@@ -396,4 +398,10 @@ impl Pool {
             self.announce_difficulty(key, now);
         }
     }
+}
+
+/// Said of a chain that no work can be made for.
+fn lacks_template(chain: &Chain) -> Option<String> {
+    let has_one = chain.nodes.iter().any(|node| node.ready_template().is_some());
+    (!has_one).then(|| format!("no node of {} gives a fresh template", chain.spec.name))
 }

@@ -12,7 +12,7 @@ use crate::coin::address;
 use super::ledger::Payment;
 use super::payments::{Bounds, Candidate, PaymentEvent, Payments, Plan, Transfer};
 use super::record::{Entry, MinerId, PaymentJudged, PaymentQueued, PaymentSigned, PaymentStatus};
-use super::{NodeId, Output, Pool};
+use super::{NodeId, Output, Pool, lacks_template};
 
 /// Why no payment is queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,9 @@ impl Pool {
     /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
     pub fn warnings(&self, now: Now) -> Vec<String> {
         let mut warnings: Vec<String> = self.payments_held.iter().map(|path| held(path)).collect();
+        // A merge-mined chain never holds the parent back: that it lies idle is no more than a warning.
+        warnings.extend(self.chains.iter().skip(1).filter_map(lacks_template));
+        warnings.extend(self.child_faults.values().cloned());
         for chain in &self.chains {
             let status = chain.payments.as_ref().map(|payments| payments.status(now));
             if let Some(status) = status.filter(|status| status.is_stuck()) {
@@ -294,14 +297,14 @@ impl Pool {
         }
     }
 
-    fn plan(&self, chain: usize, wanted: &[MinerId], threshold: u64, funds: u64) -> Plan {
-        let chain = &self.chains[chain];
+    fn plan(&self, chain_index: usize, wanted: &[MinerId], threshold: u64, funds: u64) -> Plan {
+        let chain = &self.chains[chain_index];
         let payables: BTreeMap<MinerId, u64> = chain.ledger.payables();
         let accounts = chain.ledger.accounts();
         let candidates = accounts.filter(|(miner, _)| wanted.is_empty() || wanted.contains(miner));
         let candidates = candidates.filter_map(|(miner, account)| {
-            // Every account belongs to a registered miner: recovery refuses a ledger where one does not.
-            let script = self.miners.script(miner)?.clone();
+            // Who has no address on this chain stays owed until one is named.
+            let script = self.payout_script(chain_index, miner)?.clone();
             let address = address::encode(&script, chain.spec.coin, chain.spec.network);
             let payable = payables.get(&miner).copied().unwrap_or(0);
             let owed = u64::try_from(account.balance).ok().filter(|owed| *owed > 0)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Hash32, written};
 
-/// Names a miner's output script in the ledger, for ever.
+/// Names a miner's output script, or its [`super::identity::Identity`], in the ledger, for ever.
 pub type MinerId = u32;
 
 /// Where the pool stood when a batch was made. The first thing read at start.
@@ -59,6 +59,8 @@ pub enum Entry {
     PaymentSigned(Box<PaymentSigned>),
     /// What became of a payment.
     PaymentJudged(PaymentJudged),
+    /// An address was named for an account that had none on its chain.
+    AddressNamed(AddressNamed),
 }
 
 /// When something happened: in the pool's time, and by the system's clock at that moment.
@@ -334,6 +336,23 @@ impl PaymentStatus {
     }
 }
 
+/// Where an account of a merge-mined chain is paid, that is known by an address of the parent chain which has no
+/// counterpart there. The latest holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressNamed {
+    /// Index of the chain in its pool.
+    pub chain: u8,
+    /// Whose account.
+    pub miner: MinerId,
+    /// When.
+    pub at: Stamp,
+    /// The output script.
+    #[serde(with = "written::bytes")]
+    pub script: Vec<u8>,
+    /// By the operator; otherwise by the miner's own rigs.
+    pub by_operator: bool,
+}
+
 /// What one commit writes for one pool: all of it or nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -345,7 +364,7 @@ pub struct Batch {
     pub cells: Vec<(CellKey, Cell)>,
     /// Cells of slots that start before this left the window.
     pub forget_cells_before_ms: Option<u64>,
-    /// Miners seen for the first time, with their output scripts.
+    /// Miners seen for the first time, as [`super::identity::Identity::to_bytes`] writes them.
     pub miners: Vec<(MinerId, Vec<u8>)>,
     /// Whole blocks, kept until a node answers for good.
     pub blocks: Vec<(Hash32, Rc<[u8]>)>,
@@ -366,7 +385,7 @@ impl Batch {
 pub struct Recovered {
     /// The last mark; `None` for a new ledger.
     pub clock: Option<ClockMark>,
-    /// Every miner ever credited.
+    /// Every miner ever credited, as [`super::identity::Identity::to_bytes`] wrote it.
     pub miners: Vec<(MinerId, Vec<u8>)>,
     /// The cells of the window.
     pub cells: Vec<(CellKey, Cell)>,

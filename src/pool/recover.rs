@@ -41,6 +41,8 @@ pub enum RecoverError {
     Sum(LedgerError),
     /// An account of a miner whose script is not on disk.
     UnknownMiner(MinerId),
+    /// The record of this miner makes no sense.
+    UnreadableMiner(MinerId),
 }
 
 impl fmt::Display for RecoverError {
@@ -50,6 +52,7 @@ impl fmt::Display for RecoverError {
             RecoverError::Entry { seq, error } => write!(f, "journal entry {seq}: {error}"),
             RecoverError::Sum(error) => error.fmt(f),
             RecoverError::UnknownMiner(miner) => write!(f, "miner {miner} has an account but no output script"),
+            RecoverError::UnreadableMiner(miner) => write!(f, "the record of miner {miner} can't be read"),
         }
     }
 }
@@ -69,13 +72,14 @@ impl Pool {
         let mut rng = Rng::new(seed);
         let clock = PoolClock::resume(recovered.clock.as_ref(), now);
         let mark = recovered.clock.unwrap_or_default();
-        let miners = Miners::restore(&recovered.miners);
+        let miners = Miners::restore(&recovered.miners).map_err(RecoverError::UnreadableMiner)?;
         let window = restore_window(&spec, &recovered, &miners, clock.pool_ms(now));
         let mut chains: Vec<Chain> = Vec::with_capacity(spec.chains.len());
         for (index, chain) in spec.chains.iter().enumerate() {
             chains.push(Chain::new(index as u8, chain.clone(), &mut rng, now));
         }
         let last_entry = replay(journal, &mut chains)?;
+        chains.iter_mut().for_each(|chain| chain.tell_payee(now));
         for chain in &chains {
             chain.ledger.check().map_err(RecoverError::Sum)?;
             if let Some((miner, _)) = chain.ledger.accounts().find(|(miner, _)| miners.script(*miner).is_none()) {
@@ -96,6 +100,7 @@ impl Pool {
             jobs: Jobs::default(),
             next_job: 0x10_0000 + secret(seed, b"job", 0) % 0xf0_0000,
             job_fault: None,
+            child_faults: BTreeMap::new(),
             ledger_full: None,
             payments_held: None,
             audit: Ok(()),
@@ -111,6 +116,10 @@ impl Pool {
             next_tick_ms: now.mono_ms + SECOND,
             spec,
         };
+        // A chain may have been added since these were credited.
+        for row in pool.window.iter().map(|(row, _)| row).collect::<Vec<_>>() {
+            pool.register_row(row);
+        }
         pool.resume_blocks(recovered.blocks, now);
         pool.resume_payments(now);
         Ok(pool)
@@ -134,8 +143,8 @@ fn restore_window(spec: &PoolSpec, recovered: &Recovered, miners: &Miners, pool_
     let mut window = Window::new(spec.window_ms, spec.max_miners, pool_ms);
     let mut left_out = 0;
     for (key, cell) in &recovered.cells {
-        match miners.script(key.miner) {
-            Some(script) if window.restore(*key, *cell, script) => {}
+        match miners.identity(key.miner) {
+            Some(identity) if window.restore(*key, *cell, identity) => {}
             _ => left_out += 1,
         }
     }

@@ -9,11 +9,11 @@ use crate::base::limits::{EXTRANONCE1, STRATUM_LINE};
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
-use crate::coin::script::Script;
 use crate::wire::line::LineBuffer;
 
 use super::firmware::CoinbaseClass;
 use super::guard::{Bucket, Conduct};
+use super::identity::Identity;
 use super::job::JobId;
 use super::record::MinerId;
 use super::resume::SessionId;
@@ -33,10 +33,10 @@ const MOST_SENT: usize = 64;
 pub struct Authorised {
     /// As the rig sends it with every share.
     pub username: String,
-    /// Who is paid.
+    /// Who is credited.
     pub miner: MinerId,
-    /// Where.
-    pub script: Script,
+    /// Where that is paid.
+    pub identity: Identity,
     /// Where its work is credited. It takes a row with its first share that is: a name costs nothing, work does.
     pub row: Option<RowId>,
     /// Its entry among the workers.

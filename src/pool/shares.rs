@@ -4,14 +4,12 @@
 use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
-use crate::coin::script::Script;
 use crate::wire::stratum::{self, Id, Submit};
 
 use super::Pool;
 use super::commit::{Credit, Unacknowledged};
 use super::job::JobId;
 use super::judge::{Reject, Submission, Verdict, judge};
-use super::record::MinerId;
 use super::window::RowId;
 use super::workers::Counts;
 
@@ -29,8 +27,8 @@ impl Pool {
         let worker = worker.map(|authorised| authorised.worker);
         let outcome = self.judge_submit(key, submit, now).and_then(|judged| {
             // A block pays by its job's split, whoever sends it and whatever is wrong with the share.
-            if let Some(header) = &judged.verdict.solves {
-                self.handle_solved(key, judged.job, header, submit, now);
+            if let Some(solution) = &judged.verdict.solves {
+                self.handle_solved(key, judged.job, solution, submit, now);
             }
             let worker = worker.ok_or(Reject::Unauthorised)?;
             let fingerprint = judged.verdict.credit.map_err(|reject| self.once(judged.job, reject))?;
@@ -106,7 +104,7 @@ impl Pool {
         if let Some(row) = authorised.row {
             return Ok(row);
         }
-        let admitted = self.window.admit(authorised.miner, &authorised.script);
+        let admitted = self.window.admit(authorised.miner, &authorised.identity);
         let row = admitted.map_err(|full| Reject::Ledger(full.to_string()))?;
         authorised.row = Some(row);
         Ok(row)
@@ -168,24 +166,6 @@ impl Pool {
             worker.last_share_ms = self.clock.pool_ms(now);
         }
         self.register_row(row);
-    }
-
-    /// Makes the miner of a row permanent: the ledger refers to it from now on.
-    fn register_row(&mut self, row: RowId) {
-        if let Some(row) = self.window.row(row)
-            && self.miners.script(row.miner).is_none()
-        {
-            let (miner, script) = (row.miner, row.script.clone());
-            self.register(miner, script);
-        }
-    }
-
-    /// Makes a miner permanent: the ledger refers to it from now on.
-    pub(super) fn register(&mut self, miner: MinerId, script: Script) {
-        if self.miners.script(miner).is_none() {
-            self.commits.add_miner(miner, script.as_bytes().to_vec());
-            self.miners.insert(miner, script);
-        }
     }
 
     fn refuse(&mut self, key: Key, id: &Id, worker: Option<Key>, reject: &Reject) {

@@ -3,7 +3,7 @@
 //!
 //! With V the coinbase value, f the fee, w the work in the window and b what is owed from earlier:
 //! fee = ⌊V·f/10⁶⌋, D = V − fee, eᵢ = ⌊D·wᵢ/W⌋, dueᵢ = eᵢ + bᵢ. Who is due at least the minimum payout is
-//! ranked by due, then by script; the first `max_outputs − 1` are paid, the rest is carried. The pool's
+//! ranked by due, then by script (a miner without one is never due); the first `max_outputs − 1` are paid, the rest is carried. The pool's
 //! output takes what is left.
 
 use std::cmp::Reverse;
@@ -22,8 +22,8 @@ use super::spec::Terms;
 pub struct Claim<'a> {
     /// Whose.
     pub miner: MinerId,
-    /// Where it is paid.
-    pub script: &'a Script,
+    /// Where it is paid; `None` while that is not known, and all that is due to it is carried.
+    pub script: Option<&'a Script>,
     /// Work in the window, in difficulty units.
     pub work: u64,
     /// Owed from earlier blocks, in base units; negative when a late block paid too much.
@@ -67,7 +67,7 @@ pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
     let distributable = value - fee;
     let entitled = |claim: &Claim| portion(distributable, claim.work, total_work);
     let due = |claim: &Claim| i128::from(entitled(claim)) + i128::from(claim.balance);
-    let payable = |claim: &Claim| due(claim) >= i128::from(terms.min_payout.max(1));
+    let payable = |claim: &Claim| claim.script.is_some() && due(claim) >= i128::from(terms.min_payout.max(1));
 
     let mut ranked: Vec<&Claim> = claims.iter().filter(|claim| payable(claim)).collect();
     ranked.sort_by_key(|claim| (Reverse(due(claim)), claim.script));
@@ -81,8 +81,8 @@ pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {
         let from_balance = (due(claim) - earned(claim)).min(left);
         left -= from_balance;
         let amount = u64::try_from(earned(claim) + from_balance).expect("between nothing and the block's value");
-        if amount > 0 {
-            paid.push((claim.miner, claim.script.clone(), amount));
+        if let (Some(script), 1..) = (claim.script, amount) {
+            paid.push((claim.miner, script.clone(), amount));
         }
     }
     let pool_amount = u64::try_from(left).expect("what is left of the block's value");

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use crate::base::time::{NEVER, Now, SECOND};
-use crate::base::{Hash32, parse_hash};
+use crate::base::{Hash32, display_hash, parse_hash};
 use crate::wire::node_link::LinkError;
 
 /// A block whose submission failed on the way is sent again after this.
@@ -36,7 +36,7 @@ pub enum BlockVerdict {
 /// The next call that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// `submitblock` with these parameters.
+    /// `submitblock`, or `submitauxblock`, with these parameters.
     Submit(String),
     /// `getblockhash` with these parameters.
     Check(String),
@@ -68,12 +68,19 @@ struct Submission {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Submissions {
+    /// The node has the blocks: what is submitted is the proof of one.
+    by_proof: bool,
     blocks: Vec<Submission>,
     /// The block that the outstanding call is about.
     asked: Option<Hash32>,
 }
 
 impl Submissions {
+    /// Of a node that is given whole blocks, or proofs for blocks that it has (`by_proof`).
+    pub fn new(by_proof: bool) -> Submissions {
+        Submissions { by_proof, ..Submissions::default() }
+    }
+
     /// Adds a block, to be submitted at once; one that a node `has_answered` for, or whose bytes are gone, to be
     /// looked for, and submitted if that is in vain. The same block is added once.
     pub fn add(&mut self, hash: Hash32, height: u32, block: Option<Rc<[u8]>>, has_answered: bool, now: Now) {
@@ -119,6 +126,10 @@ impl Submissions {
         let submission = due.min_by_key(rank)?;
         self.asked = Some(submission.hash);
         Some(match (&submission.stage, &submission.block) {
+            (Stage::Submit { .. }, Some(proof)) if self.by_proof => {
+                let (hash, proof) = (display_hash(&submission.hash), hex::encode(proof));
+                Next::Submit(format!("[\"{hash}\",\"{proof}\"]"))
+            }
             (Stage::Submit { .. }, Some(block)) => Next::Submit(format!("[\"{}\"]", hex::encode(block))),
             _ => Next::Check(format!("[{}]", submission.height)),
         })
@@ -147,13 +158,17 @@ impl Submissions {
         answer: Result<Box<RawValue>, LinkError>,
         now: Now,
     ) -> Option<(Hash32, BlockVerdict)> {
-        let hash = self.asked.take()?;
+        let (hash, is_proof) = (self.asked.take()?, self.by_proof);
         let submission = self.find(&hash)?;
         let said = match answer {
+            // submitauxblock says true also of a block that is not the best, and false of one that it refuses.
+            Ok(result) if result.get() == "true" => None,
+            Ok(result) if result.get() == "false" => Some("the node does not take the proof".to_string()),
             Ok(result) => {
                 serde_json::from_str::<Option<String>>(result.get()).unwrap_or_else(|_| Some(result.to_string()))
             }
-            Err(LinkError::Rpc { code: -22, message }) => {
+            // Not to be read; or a proof for a block that the node no longer knows.
+            Err(LinkError::Rpc { code, message }) if code == -22 || (is_proof && code == -8) => {
                 submission.block = None;
                 submission.stage = Stage::Check { at_ms: now.mono_ms + WATCH_MS };
                 return Some((hash, BlockVerdict::Rejected(message)));

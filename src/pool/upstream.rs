@@ -1,5 +1,6 @@
 //! One coin node as its chain sees it: where templates come from and blocks go to. Two connections, so
-//! that nothing ever waits behind a long poll. Every failure of the node is a state that status shows,
+//! that nothing ever waits behind a long poll. A node that makes blocks of its own for a merge-mined chain
+//! (createauxblock) is asked again and again instead. Every failure of the node is a state that status shows,
 //! retried with growing delays; the last good template is kept meanwhile. Chooses nothing: that is the
 //! chain's part.
 
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::base::rng::Rng;
 use crate::base::time::{NEVER, Now, SECOND};
 use crate::base::{Hash32, parse_hash};
+use crate::coin::auxblock::AuxBlock;
 use crate::coin::params::{Coin, Network};
 use crate::coin::template::Template;
 use crate::wire::node_link::{Action, LinkError, NodeLink};
@@ -41,6 +43,20 @@ pub enum UpstreamEvent {
     },
 }
 
+/// What a node is asked for work with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// getblocktemplate: the block is made here.
+    Template,
+    /// getblocktemplate for a block that carries an auxpow: only from the network's first such height on.
+    MergedTemplate,
+    /// createauxblock: the block is the node's own, and pays this address.
+    NodeBlock {
+        /// As the node reads it.
+        payee: String,
+    },
+}
+
 /// The tip is asked for this often, should a long poll be lost.
 const TIP_MS: u64 = 2 * SECOND;
 /// The template is renewed this often, for fees and so that its age says something.
@@ -57,6 +73,7 @@ const LONG_POLL_TIMEOUT_MS: u64 = 4 * 3_600 * SECOND;
 /// See the module.
 pub struct Upstream {
     spec: NodeSpec,
+    source: Source,
     coin: &'static Coin,
     network: &'static Network,
     rng: Rng,
@@ -86,11 +103,20 @@ pub struct Upstream {
 
 impl Upstream {
     /// A node that is about to be asked for its first template.
-    pub fn new(spec: NodeSpec, coin: &'static Coin, network: &'static Network, seed: u64, now: Now) -> Upstream {
+    pub fn new(
+        spec: NodeSpec,
+        source: Source,
+        coin: &'static Coin,
+        network: &'static Network,
+        seed: u64,
+        now: Now,
+    ) -> Upstream {
         let mut rng = Rng::new(seed);
         let mut link = || NodeLink::new(spec.authority.clone(), spec.path.clone(), rng.next_u64());
         let (calls, long_poll) = (link(), link());
+        let submissions = Submissions::new(matches!(source, Source::NodeBlock { .. }));
         Upstream {
+            source,
             coin,
             network,
             calls,
@@ -107,7 +133,7 @@ impl Upstream {
             template_ms: None,
             failures: 0,
             outstanding: [false; Tag::ALL.len()],
-            submissions: Submissions::default(),
+            submissions,
             credentials_at: now.mono_ms,
             template_at: now.mono_ms,
             tip_at: now.mono_ms + TIP_MS,
@@ -141,6 +167,18 @@ impl Upstream {
             info: self.info.clone(),
             template_age_ms: self.template_age_ms(now),
             error: self.error.clone(),
+        }
+    }
+
+    /// Blocks that the node makes pay this address from now on.
+    pub fn set_payee(&mut self, payee: String, now: Now) {
+        let source = Source::NodeBlock { payee };
+        if matches!(self.source, Source::NodeBlock { .. }) && self.source != source {
+            self.source = source;
+            // The one at hand pays another.
+            self.template = None;
+            self.template_at = now.mono_ms;
+            self.proceed(now);
         }
     }
 
@@ -206,7 +244,7 @@ impl Upstream {
             .min(due(Tag::Template, self.template_at))
             .min(due(Tag::Tip, self.tip_at))
             .min(due(Tag::ChainInfo, self.info_at))
-            .min(if self.ready_template().is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
+            .min(if self.has_long_polls() && self.ready_template().is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
             .min(submit)
     }
 
@@ -303,7 +341,8 @@ impl Upstream {
                 self.call(Tag::Peers, "[]".to_string(), now);
             }
         }
-        let long_poll_id = self.ready_template().map(|template| template.long_poll_id.clone());
+        let template = self.ready_template().filter(|_| self.has_long_polls());
+        let long_poll_id = template.map(|template| template.long_poll_id.clone());
         if let Some(id) = long_poll_id
             && is_due(&self.outstanding, Tag::LongPoll, self.long_poll_at)
         {
@@ -311,8 +350,12 @@ impl Upstream {
         }
     }
 
+    fn has_long_polls(&self) -> bool {
+        !matches!(self.source, Source::NodeBlock { .. })
+    }
+
     fn call(&mut self, tag: Tag, params: String, now: Now) {
-        let (number, method) = (tag as u32, tag.method());
+        let (number, method) = (tag as u32, tag.method(&self.source));
         let taken = match tag {
             Tag::LongPoll => self.long_poll.call(number, method, params, LONG_POLL_TIMEOUT_MS, now),
             // A block goes ahead of whatever else waits.
@@ -324,6 +367,9 @@ impl Upstream {
     }
 
     fn template_request(&self, long_poll_id: Option<&str>) -> String {
+        if let Source::NodeBlock { payee } = &self.source {
+            return serde_json::json!([payee]).to_string();
+        }
         let mut request = serde_json::Map::new();
         if !self.coin.template_rules.is_empty() {
             request.insert("rules".into(), self.coin.template_rules.into());
@@ -385,7 +431,7 @@ impl Upstream {
     }
 
     fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
-        match Template::parse(result.get().as_bytes(), self.coin) {
+        match self.read_template(result) {
             Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
             Ok(template) => {
                 if self.state != NodeState::Ready {
@@ -408,10 +454,22 @@ impl Upstream {
                 }
                 self.events.push_back(UpstreamEvent::Template);
             }
-            Err(error) => {
-                self.fail(NodeState::TemplateRefused, error.to_string(), now);
-            }
+            Err(reason) => self.fail(NodeState::TemplateRefused, reason, now),
         }
+    }
+
+    fn read_template(&self, result: &RawValue) -> Result<Template, String> {
+        let bytes = result.get().as_bytes();
+        let template = match self.source {
+            Source::NodeBlock { .. } => AuxBlock::parse(bytes, self.coin).map(Template::from),
+            Source::Template | Source::MergedTemplate => Template::parse(bytes, self.coin),
+        };
+        let template = template.map_err(|error| error.to_string())?;
+        let first = self.network.auxpow_height.filter(|_| self.source != Source::Template).unwrap_or(0);
+        if template.height < first {
+            return Err(format!("merged mining begins with block {first}, the next one is {}", template.height));
+        }
+        Ok(template)
     }
 
     fn take_failure(&mut self, tag: Tag, error: &LinkError, now: Now) {

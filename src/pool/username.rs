@@ -1,4 +1,6 @@
-//! Usernames as rigs are configured with them: `ADDRESS[.worker]` or `ADDRESS_worker`. Never looks at a password.
+//! Usernames as rigs are configured with them: `ADDRESS[.worker]` or `ADDRESS_worker`, and for merged mining
+//! `ADDRESS,CHILDADDRESS.worker` or `ADDRESS/98:CHILDADDRESS.worker`, with the child's AuxPoW chain id. Never looks at a
+//! password.
 
 use std::fmt;
 
@@ -6,6 +8,7 @@ use crate::base::limits::USERNAME;
 use crate::coin::address::{self, AddressError};
 use crate::coin::script::Script;
 
+use super::identity::Identity;
 use super::spec::ChainSpec;
 
 /// Where Avalon's controllers cut usernames off, in bytes.
@@ -15,7 +18,7 @@ const AVALON_CUT: usize = 63;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
     /// Where its work is paid.
-    pub script: Script,
+    pub identity: Identity,
     /// The worker's name; may be empty.
     pub worker: String,
 }
@@ -27,8 +30,14 @@ pub enum UsernameError {
     TooLong,
     /// The rig sends no more than so many bytes, and its address is longer.
     Cut(usize),
-    /// Its address can't be paid on this chain.
+    /// Its address can't be paid on the parent chain.
     Address(AddressError),
+    /// The address that it names for this merge-mined chain can't be paid there.
+    ChildAddress(String, AddressError),
+    /// More addresses than chains are mined.
+    TooManyAddresses(usize),
+    /// No chain that is merge-mined here has this id.
+    NoSuchChain(String),
 }
 
 impl fmt::Display for UsernameError {
@@ -40,25 +49,82 @@ impl fmt::Display for UsernameError {
             }
             UsernameError::Address(AddressError::Empty) => AddressError::Empty.fmt(f),
             UsernameError::Address(error) => write!(f, "address {error}"),
+            UsernameError::ChildAddress(chain, error) => write!(f, "{chain} address {error}"),
+            UsernameError::TooManyAddresses(1) => f.write_str("one address only: nothing is merge-mined here"),
+            UsernameError::TooManyAddresses(chains) => write!(f, "{chains} addresses at most: one for each chain"),
+            UsernameError::NoSuchChain(id) => write!(f, "no chain of the id {id} is mined here"),
         }
     }
 }
 
 impl Username {
-    /// Reads a username; the address must belong to the chain's coin and network.
-    pub fn parse(text: &str, chain: &ChainSpec) -> Result<Username, UsernameError> {
+    /// Reads a username; each address must belong to a coin and network of `chains`, of which the parent comes first.
+    /// Addresses in another order are told apart where they can be.
+    pub fn parse(text: &str, chains: &[ChainSpec]) -> Result<Username, UsernameError> {
         if text.len() > USERNAME {
             return Err(UsernameError::TooLong);
         }
-        let (address, worker) = text.split_once(['.', '_']).unwrap_or((text, ""));
-        let is_cut = text.len() == AVALON_CUT && address.len() == text.len();
-        let address = address::parse(address.trim(), chain.coin, chain.network).map_err(|error| match error {
-            _ if is_cut => UsernameError::Cut(AVALON_CUT),
-            error => UsernameError::Address(error),
+        let (head, worker) = text.split_once(['.', '_']).unwrap_or((text, ""));
+        let is_cut = text.len() == AVALON_CUT && head.len() == text.len();
+        let identity = identity(head, chains).map_err(|error| match error {
+            UsernameError::Address(_) | UsernameError::ChildAddress(..) if is_cut => UsernameError::Cut(AVALON_CUT),
+            error => error,
         })?;
         let worker = worker.chars().filter(|c| !c.is_control()).collect();
-        Ok(Username { script: address.script, worker })
+        Ok(Username { identity, worker })
     }
+}
+
+fn identity(head: &str, chains: &[ChainSpec]) -> Result<Identity, UsernameError> {
+    let read = |chain: usize, text: &str| {
+        let spec = &chains[chain];
+        address::parse(text, spec.coin, spec.network).map(|address| address.script)
+    };
+    let mut scripts: Vec<Option<Script>> = vec![None; chains.len()];
+    let mut open: Vec<&str> = Vec::new();
+    for text in head.split([',', '/']).map(str::trim) {
+        let Some((id, text)) = text.split_once(':') else {
+            open.push(text);
+            continue;
+        };
+        let of = |chain: &ChainSpec| chain.coin.auxpow.as_ref().is_some_and(|auxpow| auxpow.chain_id.to_string() == id);
+        let chain = chains.iter().skip(1).position(of).ok_or_else(|| UsernameError::NoSuchChain(id.to_string()))? + 1;
+        let script = read(chain, text).map_err(|error| UsernameError::ChildAddress(chains[chain].name.clone(), error))?;
+        scripts[chain].get_or_insert(script);
+    }
+    if open.len() > chains.len() {
+        return Err(UsernameError::TooManyAddresses(chains.len()));
+    }
+    // Each in its place first: an address may be one of several chains, as on test networks.
+    let mut misplaced = Vec::new();
+    for (place, text) in open.iter().enumerate() {
+        match read(place, text) {
+            Ok(script) if scripts[place].is_none() => scripts[place] = Some(script),
+            _ => misplaced.push((place, *text)),
+        }
+    }
+    for (place, text) in misplaced {
+        let found = (0..chains.len()).filter(|chain| scripts[*chain].is_none()).find_map(|chain| {
+            let script = read(chain, text).ok()?;
+            Some((chain, script))
+        });
+        match (found, read(place, text)) {
+            (Some((chain, script)), _) => scripts[chain] = Some(script),
+            (None, Err(error)) if place == 0 => return Err(UsernameError::Address(error)),
+            (None, Err(error)) => return Err(UsernameError::ChildAddress(chains[place].name.clone(), error)),
+            (None, Ok(_)) => return Err(UsernameError::TooManyAddresses(chains.len())),
+        }
+    }
+    let mut scripts = scripts.into_iter();
+    let parent = scripts.next().flatten().ok_or(UsernameError::Address(AddressError::Empty))?;
+    let children = (1u8..).zip(&chains[1..]).zip(scripts);
+    // What would be derived anyway is not named: the same people are one identity.
+    let named = children.filter_map(|((index, chain), script)| {
+        let script = script?;
+        (address::rederive(&parent, (chain.coin, chain.network)).as_ref() != Some(&script)).then_some((index, script))
+    });
+    let named = named.collect();
+    Ok(Identity::new(parent, named))
 }
 
 #[cfg(test)]
@@ -68,12 +134,12 @@ mod tests {
     use crate::coin::params::coin;
     use crate::pool::spec::Terms;
 
-    fn chain() -> ChainSpec {
-        let litecoin = coin("litecoin").unwrap();
+    fn chain(name: &str, network: &str) -> ChainSpec {
+        let coin = coin(name).unwrap();
         ChainSpec {
-            name: "ltc".into(),
-            coin: litecoin,
-            network: litecoin.network("regtest").unwrap(),
+            name: coin.ticker.to_lowercase(),
+            coin,
+            network: coin.network(network).unwrap(),
             nodes: Vec::new(),
             terms: Terms { pool_script: Script::p2pkh(&[1; 20]), fee_ppm: 0, min_payout: 0, max_outputs: 2 },
             coinbase_tag: Vec::new(),
@@ -81,32 +147,99 @@ mod tests {
         }
     }
 
+    fn alone() -> [ChainSpec; 1] {
+        [chain("litecoin", "regtest")]
+    }
+
+    fn merged(network: &str) -> [ChainSpec; 2] {
+        [chain("litecoin", network), chain("dogecoin", network)]
+    }
+
+    fn text(script: &Script, chain: &ChainSpec) -> String {
+        encode(script, chain.coin, chain.network).unwrap()
+    }
+
     #[test]
     fn the_worker_follows_the_address_after_a_dot_or_an_underscore() {
-        let chain = chain();
+        let chains = alone();
         let script = Script::p2pkh(&[7; 20]);
-        let address = encode(&script, chain.coin, chain.network).unwrap();
+        let address = text(&script, &chains[0]);
         for (rest, worker) in
             [("", ""), (".rig1", "rig1"), ("_rig1", "rig1"), (".a_b", "a_b"), ("_a.b", "a.b"), (".", "")]
         {
-            let username = Username::parse(&format!("{address}{rest}"), &chain).unwrap();
-            assert_eq!((username.script, username.worker.as_str()), (script.clone(), worker));
+            let username = Username::parse(&format!("{address}{rest}"), &chains).unwrap();
+            assert_eq!((username.identity, username.worker.as_str()), (script.clone().into(), worker));
         }
     }
 
     #[test]
     fn an_address_that_a_rig_cuts_off_is_told_from_a_typing_error() {
-        let chain = chain();
+        let chains = alone();
         let taproot = Script::witness(1, &[7; 32]).unwrap();
-        let address = encode(&taproot, chain.coin, chain.network).unwrap();
+        let address = text(&taproot, &chains[0]);
         assert_eq!(address.len(), 64, "one more than such a rig sends");
-        let refused = |text: &str| Username::parse(text, &chain).unwrap_err();
+        let refused = |text: &str| Username::parse(text, &chains).unwrap_err();
         assert_eq!(refused(&address[..63]), UsernameError::Cut(63));
         assert_eq!(refused(&address[..62]), UsernameError::Address(AddressError::Checksum));
         assert!(refused(&address[..63]).to_string().starts_with("address cut off"));
-        assert!(Username::parse(&format!("{address}.rig"), &chain).is_ok());
+        assert!(Username::parse(&format!("{address}.rig"), &chains).is_ok());
         // A worker's name that is cut does no harm.
-        let short = encode(&Script::p2pkh(&[7; 20]), chain.coin, chain.network).unwrap();
-        assert!(Username::parse(&format!("{short}.{}", "w".repeat(62 - short.len())), &chain).is_ok());
+        let short = text(&Script::p2pkh(&[7; 20]), &chains[0]);
+        assert!(Username::parse(&format!("{short}.{}", "w".repeat(62 - short.len())), &chains).is_ok());
+    }
+
+    #[test]
+    fn each_chain_may_be_given_an_address_of_its_own_in_any_order() {
+        let chains = merged("mainnet");
+        let (parent, child) = (Script::witness(0, &[7; 20]).unwrap(), Script::p2pkh(&[8; 20]));
+        let (ltc, doge) = (text(&parent, &chains[0]), text(&child, &chains[1]));
+        let named = Identity::new(parent.clone(), vec![(1, child)]);
+        for username in [
+            format!("{ltc},{doge}.rig"),
+            format!("{doge},{ltc}.rig"),
+            format!("{ltc}/98:{doge}.rig"),
+            format!("98:{doge}/{ltc}_rig"),
+            format!("{ltc}, {doge}.rig"),
+        ] {
+            let read = Username::parse(&username, &chains).map(|read| (read.identity, read.worker));
+            assert_eq!(read, Ok((named.clone(), "rig".to_string())), "{username}");
+        }
+        let plain = Username::parse(&format!("{ltc}.rig"), &chains).unwrap().identity;
+        assert_eq!(plain, parent.into());
+        // The same key on both chains is what is derived where nothing is named.
+        let derived = text(&Script::p2pkh(&[7; 20]), &chains[1]);
+        assert_eq!(Username::parse(&format!("{ltc},{derived}"), &chains).unwrap().identity, plain);
+    }
+
+    #[test]
+    fn where_an_address_is_one_of_both_chains_its_place_decides() {
+        let chains = merged("regtest");
+        let (one, other) = (Script::p2pkh(&[7; 20]), Script::p2pkh(&[8; 20]));
+        let username = format!("{},{}", text(&one, &chains[0]), text(&other, &chains[1]));
+        assert_eq!(Username::parse(&username, &chains).unwrap().identity, Identity::new(one, vec![(1, other)]));
+    }
+
+    #[test]
+    fn an_address_that_no_chain_can_pay_is_refused_with_the_chain_it_was_for() {
+        let chains = merged("mainnet");
+        let ltc = text(&Script::p2pkh(&[7; 20]), &chains[0]);
+        let doge = text(&Script::p2pkh(&[8; 20]), &chains[1]);
+        let wrong = format!("{}x", &doge[..doge.len() - 1]);
+        let cases = [
+            (format!("{ltc},{wrong}"), "doge address has a wrong checksum: copy it again"),
+            (format!("{ltc}/98:{wrong}"), "doge address has a wrong checksum: copy it again"),
+            (format!("{ltc}/99:{doge}"), "no chain of the id 99 is mined here"),
+            (format!("{ltc},{doge},{doge}"), "2 addresses at most: one for each chain"),
+            (format!("{ltc},{ltc}"), "2 addresses at most: one for each chain"),
+        ];
+        for (username, expected) in cases {
+            assert_eq!(Username::parse(&username, &chains).unwrap_err().to_string(), expected, "{username}");
+        }
+        let refused = Username::parse(&format!("98:{doge}"), &chains).unwrap_err();
+        assert_eq!(refused, UsernameError::Address(AddressError::Empty));
+        let refused = Username::parse(&doge, &chains).unwrap_err().to_string();
+        assert!(refused.contains("dogecoin mainnet"), "{refused}");
+        let alone = Username::parse(&format!("{ltc},{doge}"), &chains[..1]).unwrap_err();
+        assert_eq!(alone.to_string(), "one address only: nothing is merge-mined here");
     }
 }

@@ -1,5 +1,5 @@
 //! The contribution window: who did how much work in the last hours. Rows of time slots, one row an
-//! address; all memory is reserved at start, and a share costs two additions. Slides by slot. Never asks
+//! identity; all memory is reserved at start, and a share costs two additions. Slides by slot. Never asks
 //! for the time and never writes: it says which cells changed.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::fmt;
 use crate::base::limits::WINDOW_SLOTS;
 use crate::coin::script::Script;
 
+use super::identity::Identity;
 use super::record::{Cell, CellKey, MinerId};
 
 /// Names a row for as long as it is held (see [`Window::admit`]) or holds work.
@@ -27,13 +28,15 @@ impl fmt::Display for WindowFull {
     }
 }
 
-/// One address in the window.
+/// One identity in the window.
 #[derive(Debug)]
 pub struct Row {
-    /// Its name in the ledger.
+    /// Its name in the ledger's cells.
     pub miner: MinerId,
     /// Where it is paid.
-    pub script: Script,
+    pub identity: Identity,
+    /// The accounts that its work counts for, by chain. Empty until its first share is credited.
+    pub payees: Box<[MinerId]>,
     /// Work inside the window, in difficulty units.
     pub work: u64,
     /// Shares inside the window.
@@ -53,7 +56,7 @@ pub struct Window {
     current: u64,
     rows: Vec<Option<Row>>,
     free: Vec<u32>,
-    by_script: BTreeMap<Script, RowId>,
+    by_identity: BTreeMap<Identity, RowId>,
     /// Cell (row, slot) is at `row * WINDOW_SLOTS + slot % WINDOW_SLOTS`.
     work: Box<[u64]>,
     shares: Box<[u32]>,
@@ -88,7 +91,7 @@ impl Window {
             current: pool_ms / slot_ms,
             rows: Vec::new(),
             free: Vec::new(),
-            by_script: BTreeMap::new(),
+            by_identity: BTreeMap::new(),
             // Zeroed memory is not touched by the system until it is used.
             work: vec![0; capacity * WINDOW_SLOTS].into_boxed_slice(),
             shares: vec![0; capacity * WINDOW_SLOTS].into_boxed_slice(),
@@ -102,7 +105,7 @@ impl Window {
 
     /// Puts back a cell from disk. Cells outside the window, or beyond its capacity, are left out and
     /// answered `false`.
-    pub fn restore(&mut self, key: CellKey, cell: Cell, script: &Script) -> bool {
+    pub fn restore(&mut self, key: CellKey, cell: Cell, identity: &Identity) -> bool {
         // After a change of window_hours, old slots map onto the new ones by their start.
         let slot = key.slot_start_ms / self.slot_ms;
         if slot > self.current || slot + WINDOW_SLOTS as u64 <= self.current {
@@ -111,7 +114,7 @@ impl Window {
         if cell.shares == 0 {
             return true;
         }
-        let Ok(row_id) = self.find_or_place(key.miner, script) else { return false };
+        let Ok(row_id) = self.find_or_place(key.miner, identity) else { return false };
         if slot * self.slot_ms != key.slot_start_ms {
             self.merged.push(key);
             self.mark(row_id, slot);
@@ -124,9 +127,9 @@ impl Window {
         true
     }
 
-    /// Whether `script` has a row or could have one; idle rows make room where need be.
-    pub fn make_room(&mut self, script: &Script) -> Result<(), WindowFull> {
-        if self.by_script.contains_key(script) {
+    /// Whether `identity` has a row or could have one; idle rows make room where need be.
+    pub fn make_room(&mut self, identity: &Identity) -> Result<(), WindowFull> {
+        if self.by_identity.contains_key(identity) {
             return Ok(());
         }
         let row_id = self.free_place()?;
@@ -134,10 +137,10 @@ impl Window {
         Ok(())
     }
 
-    /// Finds or makes the row of `script` and holds it until [`Window::release`]. `miner` is used for a new
+    /// Finds or makes the row of `identity` and holds it until [`Window::release`]. `miner` is used for a new
     /// row. When there is no free row, one that is idle (not held, no work) makes room.
-    pub fn admit(&mut self, miner: MinerId, script: &Script) -> Result<RowId, WindowFull> {
-        let row_id = self.find_or_place(miner, script)?;
+    pub fn admit(&mut self, miner: MinerId, identity: &Identity) -> Result<RowId, WindowFull> {
+        let row_id = self.find_or_place(miner, identity)?;
         if let Some(row) = self.rows[row_id.0 as usize].as_mut() {
             row.holders += 1;
         }
@@ -234,13 +237,13 @@ impl Window {
         self.expired_before.take()
     }
 
-    /// Each slot of the window, the oldest first: of one row, or of all.
-    pub fn slots(&self, only: Option<RowId>) -> Vec<SlotSum> {
+    /// Each slot of the window, the oldest first, summed over the rows that are `wanted`.
+    pub fn slots(&self, wanted: impl Fn(&Row) -> bool) -> Vec<SlotSum> {
         let oldest = (self.current + 1).saturating_sub(WINDOW_SLOTS as u64);
         let mut slots: Vec<SlotSum> = (oldest..=self.current)
             .map(|slot| SlotSum { start_ms: slot * self.slot_ms, work: 0, shares: 0, miners: 0 })
             .collect();
-        for (row_id, _) in self.iter().filter(|(row_id, _)| only.is_none_or(|only| only == *row_id)) {
+        for (row_id, _) in self.iter().filter(|(_, row)| wanted(row)) {
             for (slot, sum) in (oldest..).zip(&mut slots) {
                 let cell = cell_index(row_id, slot);
                 sum.work += u128::from(self.work[cell]);
@@ -256,14 +259,21 @@ impl Window {
         self.rows.get(row_id.0 as usize)?.as_ref()
     }
 
-    /// The row of an output script.
-    pub fn find(&self, script: &Script) -> Option<RowId> {
-        self.by_script.get(script).copied()
+    /// Says which accounts a row's work counts for, by chain.
+    pub fn set_payees(&mut self, row_id: RowId, payees: Box<[MinerId]>) {
+        if let Some(row) = self.rows.get_mut(row_id.0 as usize).and_then(Option::as_mut) {
+            row.payees = payees;
+        }
     }
 
-    /// Every row, in order of script.
+    /// The row of an output script whose rigs name nothing beside it.
+    pub fn find(&self, script: &Script) -> Option<RowId> {
+        self.by_identity.get(&script.clone().into()).copied()
+    }
+
+    /// Every row, in order of identity.
     pub fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
-        self.by_script.values().filter_map(|row_id| Some((*row_id, self.row(*row_id)?)))
+        self.by_identity.values().filter_map(|row_id| Some((*row_id, self.row(*row_id)?)))
     }
 
     /// Work of everybody inside the window, in difficulty units.
@@ -298,15 +308,16 @@ impl Window {
         work == self.total_work && shares == self.total_shares
     }
 
-    fn find_or_place(&mut self, miner: MinerId, script: &Script) -> Result<RowId, WindowFull> {
-        if let Some(row_id) = self.by_script.get(script) {
+    fn find_or_place(&mut self, miner: MinerId, identity: &Identity) -> Result<RowId, WindowFull> {
+        if let Some(row_id) = self.by_identity.get(identity) {
             return Ok(*row_id);
         }
-        let row =
-            Row { miner, script: script.clone(), work: 0, shares: 0, last_share_ms: 0, holders: 0, dirty_slot: None };
+        let (identity, payees) = (identity.clone(), Box::default());
+        let row = Row { miner, identity, payees, work: 0, shares: 0, last_share_ms: 0, holders: 0, dirty_slot: None };
+        let identity = row.identity.clone();
         let row_id = self.free_place()?;
         self.rows[row_id.0 as usize] = Some(row);
-        self.by_script.insert(script.clone(), row_id);
+        self.by_identity.insert(identity, row_id);
         Ok(row_id)
     }
 
@@ -322,7 +333,7 @@ impl Window {
         let idle: Vec<RowId> = self.iter().filter(|(_, row)| is_idle(row)).map(|(row_id, _)| row_id).collect();
         for row_id in idle {
             if let Some(row) = self.rows[row_id.0 as usize].take() {
-                self.by_script.remove(&row.script);
+                self.by_identity.remove(&row.identity);
                 self.free.push(row_id.0);
             }
         }

@@ -1,20 +1,23 @@
 //! From templates to jobs: which node is followed, and what its template is made into.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::base::time::{Now, SECOND};
 use crate::coin::template::Template;
 
-use super::job::{Job, JobParts};
-use super::record::{Entry, MinerId, Term, TermSet};
-use super::split::Claim;
+use super::chain::Chain;
+use super::child::{ChildBlock, ChildParts, Children};
+use super::job::{Job, JobError, JobParts};
+use super::record::{Entry, Term, TermSet};
 use super::upstream::UpstreamEvent;
 use super::{NodeId, Output, Pool};
 
 /// New work this often while the tip stays: rigs give a pool up after 90 s of silence, and fees and
 /// contributions have moved on.
 const REFRESH_MS: u64 = 30 * SECOND;
+/// A merge-mined chain that goes on makes new work no sooner than this after the last: several fast chains must not push
+/// out the jobs that slow rigs are at.
+const CHILD_MS: u64 = 2 * SECOND;
 
 impl Pool {
     /// Changes one of a chain's terms: journaled, in force with the next job, which is made at once.
@@ -28,6 +31,8 @@ impl Pool {
         log::warn!("{}: {:?} is now in force (configured: {configured:?})", self.spec.chains[chain].name, to);
         let set = TermSet { chain: chain as u8, at: self.clock.stamp(now), to, configured };
         self.record(chain, Entry::TermSet(set)).expect("a term has no sums that could be off");
+        self.chains[chain].tell_payee(now);
+        self.drain_nodes(chain, now);
         self.make_job(false, now);
     }
 
@@ -58,6 +63,8 @@ impl Pool {
     }
 
     /// Makes a clean job when the chosen node is on another tip than the current job, and a job of this run in any case.
+    /// A merge-mined chain on another tip than its block in the current job makes a new job too, but no clean one: what
+    /// rigs are at stays good for every other chain.
     fn follow_tip(&mut self, now: Now) {
         let Some(template) = self.chains[0].choose(now) else { return };
         let tip = template.prev_hash;
@@ -66,8 +73,20 @@ impl Pool {
             None => self.make_job(true, now),
             // What the run before left is good, but knows nothing of what changed since.
             Some(job) if job.is_inherited() => self.make_job(false, now),
+            Some(job) if job.age_ms(now.mono_ms) >= CHILD_MS && self.has_new_child_tip(now) => self.make_job(false, now),
             Some(_) => {}
         }
+    }
+
+    /// Whether a merge-mined chain has gone on since the current job was made, or come back.
+    fn has_new_child_tip(&mut self, now: Now) -> bool {
+        let Some(job) = self.jobs.current() else { return false };
+        let chains = self.chains.iter_mut().enumerate().skip(1);
+        let mut tips = chains.filter_map(|(index, chain)| Some((index, chain.choose(now)?.prev_hash)));
+        tips.any(|(index, tip)| match job.children.of(index) {
+            Some(child) => child.template.prev_hash != tip,
+            None => !self.child_faults.contains_key(&index),
+        })
     }
 
     /// New work in time, also when the tip stays; and soon after the first share of an empty window, whose
@@ -78,7 +97,11 @@ impl Pool {
             job.age_ms(now.mono_ms) >= REFRESH_MS || (job.coinbases.widest().split.parts.is_empty() && has_work)
         });
         if is_due {
+            self.heed_names(now);
             self.make_job(false, now);
+        } else {
+            // A child's tip that came too soon after the last job is followed now.
+            self.follow_tip(now);
         }
     }
 
@@ -116,43 +139,68 @@ impl Pool {
         }
     }
 
-    fn build_job(&mut self, template: &Rc<Template>, now: Now) -> Result<Job, super::job::JobError> {
+    fn build_job(&mut self, template: &Rc<Template>, now: Now) -> Result<Job, JobError> {
         self.window.advance(self.clock.pool_ms(now));
+        let children = self.build_children(now);
+        let aux = children.tag();
         let chain = &self.chains[0];
         let claims = self.claims(0);
-        // The node's time goes on by our monotonic clock: a board's wall clock is never asked.
-        let since = chain.chosen.and_then(|index| chain.nodes[index].template_age_ms(now)).unwrap_or(0) / SECOND;
-        let ntime = template.curtime.saturating_add(since as u32).max(template.mintime);
+        let ntime = ntime(chain, template, now);
         let ntime = match self.jobs.current() {
             Some(job) if job.template.prev_hash == template.prev_hash => ntime.max(job.ntime),
             _ => ntime,
         };
-        Job::build(&JobParts {
+        let parts = JobParts {
             seq: self.next_job,
             template,
             chain: &chain.spec,
             terms: chain.ledger.terms(),
             claims: &claims,
+            aux: &aux,
             extranonce2_len: self.spec.stratum.extranonce2_len,
             ntime,
             made_ms: now.mono_ms,
-        })
+        };
+        Job::build(&parts, children)
     }
 
-    /// Everybody with work in the window or a balance on the chain, in order of script.
-    fn claims(&self, chain: usize) -> Vec<Claim<'_>> {
-        let ledger = &self.chains[chain].ledger;
-        let mut claims: BTreeMap<MinerId, Claim> = BTreeMap::new();
-        for (_, row) in self.window.iter().filter(|(_, row)| row.work > 0) {
-            let claim = Claim { miner: row.miner, script: &row.script, work: row.work, balance: 0 };
-            claims.insert(row.miner, claim);
+    /// A block of each merge-mined chain whose node is ready. One that can't be built is left out, and the parent is
+    /// not held back.
+    fn build_children(&mut self, now: Now) -> Children {
+        let mut blocks = Vec::new();
+        for index in 1..self.chains.len() {
+            let Some(template) = self.chains[index].choose(now).map(Rc::clone) else { continue };
+            let chain = &self.chains[index];
+            let built = ChildBlock::build(&ChildParts {
+                index,
+                chain: &chain.spec,
+                template: &template,
+                terms: chain.ledger.terms(),
+                claims: &self.claims(index),
+                job: self.next_job,
+                ntime: ntime(chain, &template, now),
+            });
+            match built {
+                Ok(block) => {
+                    self.child_faults.remove(&index);
+                    blocks.push(block);
+                }
+                Err(error) => {
+                    let fault = format!("no block of {} can be made: {error}", chain.spec.name);
+                    if self.child_faults.get(&index) != Some(&fault) {
+                        log::error!("{}: {fault}", self.spec.name);
+                    }
+                    self.child_faults.insert(index, fault);
+                }
+            }
         }
-        for (miner, account) in ledger.accounts().filter(|(_, account)| account.available() != 0) {
-            // Every account belongs to a registered miner: recovery refuses a ledger where one does not.
-            let Some(script) = self.miners.script(miner) else { continue };
-            let claim = claims.entry(miner).or_insert(Claim { miner, script, work: 0, balance: 0 });
-            claim.balance = account.available();
-        }
-        claims.into_values().collect()
+        Children::new(blocks, &self.spec.chains).expect("the configuration has each chain id once")
     }
+}
+
+/// The time of a header on a template. The node's time goes on by our monotonic clock: a board's wall clock is never
+/// asked.
+fn ntime(chain: &Chain, template: &Template, now: Now) -> u32 {
+    let since = chain.chosen.and_then(|index| chain.nodes[index].template_age_ms(now)).unwrap_or(0) / SECOND;
+    template.curtime.saturating_add(since as u32).max(template.mintime)
 }

@@ -199,7 +199,7 @@ fn large(miners: u32) -> (Pool, Disk) {
     let claims: Vec<split::Claim> = (0..miners)
         .map(|miner| split::Claim {
             miner,
-            script: &scripts[miner as usize],
+            script: Some(&scripts[miner as usize]),
             work: u64::MAX / 5_000 + u64::from(miner),
             balance: 0,
         })

@@ -112,7 +112,7 @@ impl Year {
             // Each is away for some time.
             let work = if rng.below(10) == 0 { 0 } else { speeds[miner] * (50 + rng.below(100)) };
             let balance = self.ledger.account(miner as MinerId).available();
-            claims.push(Claim { miner: miner as MinerId, script, work, balance });
+            claims.push(Claim { miner: miner as MinerId, script: Some(script), work, balance });
         }
         let terms = self.ledger.terms();
         let shares = split(value, terms, &claims);

@@ -96,7 +96,7 @@ impl Keeper {
         let claims: Vec<Claim> = (0..5)
             .map(|miner| Claim {
                 miner,
-                script: &scripts[miner as usize],
+                script: Some(&scripts[miner as usize]),
                 work: work(miner),
                 balance: self.ledger.account(miner).available(),
             })

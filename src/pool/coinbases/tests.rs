@@ -41,7 +41,7 @@ fn job(max_outputs: u32, miners: u8) -> Job {
     let chain = chain(max_outputs);
     let template = Template::parse(vector["gbt"].to_string().as_bytes(), chain.coin).unwrap();
     let scripts = scripts(miners);
-    let claim = |(miner, script)| Claim { miner: miner as MinerId, script, work: 1_000 - miner as u64, balance: 0 };
+    let claim = |(miner, script)| Claim { miner: miner as MinerId, script: Some(script), work: 1_000 - miner as u64, balance: 0 };
     let claims: Vec<Claim> = scripts.iter().enumerate().map(claim).collect();
     Job::build(&JobParts {
         seq: 1,

@@ -10,8 +10,11 @@ use crate::base::Hash32;
 use crate::base::time::Now;
 use crate::coin::difficulty::Target;
 use crate::coin::template::{Template, TemplateTx};
+use crate::pool::child::{ChildBlock, Children, Own};
 use crate::pool::job::{Job, Jobs, Kept};
 use crate::pool::miners::Miners;
+use crate::pool::spec::{ChainSpec, Terms};
+use crate::pool::split::Split;
 
 use super::HandoverError;
 
@@ -20,8 +23,29 @@ use super::HandoverError;
 pub(super) struct Works {
     transactions: Vec<Transaction>,
     templates: Vec<Frame>,
-    /// Each with the index of its template; oldest first.
-    jobs: Vec<(u32, Kept)>,
+    /// Oldest first.
+    jobs: Vec<KeptJob>,
+}
+
+/// A job, and the child blocks that it worked for.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptJob {
+    /// Index of its template.
+    template: u32,
+    kept: Kept,
+    children: Vec<KeptChild>,
+}
+
+/// A child block; its id follows from the rest.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptChild {
+    chain: u8,
+    /// Index of its template.
+    template: u32,
+    split: Split,
+    terms: Terms,
+    /// Header and coinbase, unless the node keeps the block.
+    own: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What a transaction is in every template.
@@ -41,6 +65,7 @@ struct Frame {
     version: u32,
     prev_hash: Hash32,
     height: u32,
+    node_block: Option<Hash32>,
     bits: u32,
     curtime: u32,
     mintime: u32,
@@ -67,16 +92,25 @@ impl Works {
         let mut works = Works { transactions: Vec::new(), templates: Vec::new(), jobs: Vec::new() };
         let (mut known, mut templates) = (BTreeMap::new(), Vec::<Rc<Template>>::new());
         for job in jobs.iter() {
-            let index = match templates.iter().position(|template| Rc::ptr_eq(template, &job.template)) {
-                Some(index) => index,
+            let mut index = |template: &Rc<Template>| match templates.iter().position(|known| Rc::ptr_eq(known, template)) {
+                Some(index) => index as u32,
                 None => {
-                    let frame = works.frame(&job.template, &mut known);
+                    let frame = works.frame(template, &mut known);
                     works.templates.push(frame);
-                    templates.push(Rc::clone(&job.template));
-                    templates.len() - 1
+                    templates.push(Rc::clone(template));
+                    templates.len() as u32 - 1
                 }
             };
-            works.jobs.push((index as u32, job.kept(now.mono_ms)));
+            let child = |child: &ChildBlock| KeptChild {
+                chain: child.chain as u8,
+                template: index(&child.template),
+                split: child.split.clone(),
+                terms: child.terms.clone(),
+                own: child.own().map(|own| (own.header.to_vec(), own.coinbase.clone())),
+            };
+            let children = job.children.blocks().iter().map(child).collect();
+            let template = index(&job.template);
+            works.jobs.push(KeptJob { template, kept: job.kept(now.mono_ms), children });
         }
         works
     }
@@ -101,6 +135,7 @@ impl Works {
             version: template.version,
             prev_hash: template.prev_hash,
             height: template.height,
+            node_block: template.node_block,
             bits: template.bits,
             curtime: template.curtime,
             mintime: template.mintime,
@@ -118,7 +153,7 @@ impl Works {
     /// The jobs as they were, `pause_ms` older; every miner they pay has to be in the registry.
     pub(super) fn restore(
         self,
-        rolling_mask: &u32,
+        chains: &[ChainSpec],
         miners: &Miners,
         pause_ms: u64,
         now: Now,
@@ -128,22 +163,43 @@ impl Works {
         let templates: Vec<Rc<Template>> =
             templates.collect::<Option<_>>().ok_or(wrong("a template lacks a transaction"))?;
         let mut jobs: Vec<Job> = Vec::with_capacity(self.jobs.len());
-        for (index, kept) in self.jobs {
-            let template = templates.get(index as usize).ok_or(wrong("a job lacks its template"))?;
-            let job = Job::restore(kept, Rc::clone(template), *rolling_mask, pause_ms, now.mono_ms);
+        let rolling_mask = chains[0].coin.version_rolling_mask;
+        for KeptJob { template, kept, children } in self.jobs {
+            let template = templates.get(template as usize).ok_or(wrong("a job lacks its template"))?;
+            let children = children.into_iter().map(|child| child.restore(chains, &templates));
+            let children: Option<Vec<ChildBlock>> = children.collect();
+            let children = children.and_then(|blocks| Children::new(blocks, chains).ok());
+            let children = children.ok_or(wrong("a job's blocks of merge-mined chains can't be"))?;
+            let job = Job::restore(kept, Rc::clone(template), children, rolling_mask, pause_ms, now.mono_ms);
             if jobs.last().is_some_and(|last| last.seq >= job.seq || (job.stale && !last.stale)) {
                 return Err(wrong("its jobs are out of order"));
             }
             if !job.coinbases.are_whole() {
                 return Err(wrong("a job lacks a coinbase"));
             }
-            let mut paid = job.coinbases.variants().iter().flat_map(|variant| &variant.split.parts);
+            let of_children = job.children.blocks().iter().map(|child| &child.split);
+            let splits = job.coinbases.variants().iter().map(|variant| &variant.split).chain(of_children);
+            let mut paid = splits.flat_map(|split| &split.parts);
             if paid.any(|part| miners.script(part.miner).is_none()) {
                 return Err(wrong("a job pays a miner that the ledger does not know"));
             }
             jobs.push(job);
         }
         Ok(jobs)
+    }
+}
+
+impl KeptChild {
+    fn restore(self, chains: &[ChainSpec], templates: &[Rc<Template>]) -> Option<ChildBlock> {
+        let own = |(header, coinbase): (Vec<u8>, Vec<u8>)| Some(Own { header: header.try_into().ok()?, coinbase });
+        let own = match self.own {
+            Some(kept) => Some(own(kept)?),
+            None => None,
+        };
+        let chain = usize::from(self.chain);
+        let is_child = (1..chains.len()).contains(&chain);
+        let template = Rc::clone(templates.get(self.template as usize).filter(|_| is_child)?);
+        ChildBlock::restore(chain, template, self.split, self.terms, own)
     }
 }
 
@@ -166,6 +222,7 @@ impl Frame {
             version: self.version,
             prev_hash: self.prev_hash,
             height: self.height,
+            node_block: self.node_block,
             bits: self.bits,
             target: Target::from_compact(self.bits)?,
             curtime: self.curtime,

@@ -43,7 +43,7 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
         template: &Rc::new(template),
         chain: &chain,
         terms: &terms,
-        claims: &[Claim { miner: 1, script: &miner, work: 10, balance: 0 }],
+        claims: &[Claim { miner: 1, script: Some(&miner), work: 10, balance: 0 }],
         extranonce2_len: EXTRANONCE2.len(),
         ntime,
         made_ms: 0,

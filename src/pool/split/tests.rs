@@ -17,7 +17,7 @@ struct Miner {
 }
 
 fn claims(miners: &[Miner]) -> Vec<Claim<'_>> {
-    miners.iter().map(|m| Claim { miner: m.id, script: &m.script, work: m.work, balance: m.balance }).collect()
+    miners.iter().map(|m| Claim { miner: m.id, script: Some(&m.script), work: m.work, balance: m.balance }).collect()
 }
 
 fn terms(fee_ppm: u32, min_payout: u64, max_outputs: u32) -> Terms {

@@ -1,5 +1,7 @@
 //! What a call to a node was for.
 
+use super::Source;
+
 /// What a call was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
@@ -16,9 +18,11 @@ impl Tag {
     pub(super) const ALL: [Tag; 7] =
         [Tag::Template, Tag::LongPoll, Tag::Tip, Tag::ChainInfo, Tag::Peers, Tag::Submit, Tag::Check];
 
-    /// The node's name for the call.
-    pub(super) fn method(self) -> &'static str {
+    /// The node's name for the call, where work comes from `source`.
+    pub(super) fn method(self, source: &Source) -> &'static str {
         match self {
+            Tag::Template if matches!(source, Source::NodeBlock { .. }) => "createauxblock",
+            Tag::Submit if matches!(source, Source::NodeBlock { .. }) => "submitauxblock",
             Tag::Template | Tag::LongPoll => "getblocktemplate",
             Tag::Tip => "getbestblockhash",
             Tag::ChainInfo => "getblockchaininfo",

@@ -101,7 +101,7 @@ impl Scene {
         let old_slot_ms = self.window.slot_ms();
         self.window = Window::new(hours * HOUR, self.capacity, self.now);
         let window = &mut self.window;
-        self.disk.retain(|key, cell| window.restore(*key, *cell, &script(key.miner)));
+        self.disk.retain(|key, cell| window.restore(*key, *cell, &script(key.miner).into()));
         self.holds.clear();
         self.unwritten.clear();
         let slot_ms = self.window.slot_ms();
@@ -116,7 +116,7 @@ impl Scene {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Admit(miner) => match self.window.admit(*miner, &script(*miner)) {
+            Step::Admit(miner) => match self.window.admit(*miner, &script(*miner).into()) {
                 Ok(row) => self.holds.entry(*miner).or_default().push(row),
                 Err(full) => {
                     assert_eq!(full.rows, self.capacity);
@@ -206,22 +206,22 @@ proptest! {
 #[test]
 fn an_idle_row_makes_room_and_a_busy_one_does_not() {
     let mut window = Window::new(24 * HOUR, 2, 0);
-    let worked = window.admit(1, &script(1)).unwrap();
-    window.admit(2, &script(2)).unwrap();
-    assert_eq!(window.admit(3, &script(3)), Err(WindowFull { rows: 2 }));
+    let worked = window.admit(1, &script(1).into()).unwrap();
+    window.admit(2, &script(2).into()).unwrap();
+    assert_eq!(window.admit(3, &script(3).into()), Err(WindowFull { rows: 2 }));
 
     // Work keeps a row, connected or not, until it has left the window and was written.
     window.credit(worked, 5, 0);
     window.release(worked);
-    assert_eq!(window.admit(3, &script(3)), Err(WindowFull { rows: 2 }));
+    assert_eq!(window.admit(3, &script(3).into()), Err(WindowFull { rows: 2 }));
     window.take_changed();
     window.advance(24 * HOUR - 1);
-    assert_eq!(window.admit(3, &script(3)), Err(WindowFull { rows: 2 }));
+    assert_eq!(window.admit(3, &script(3).into()), Err(WindowFull { rows: 2 }));
     window.advance(24 * HOUR);
-    assert!(window.admit(3, &script(3)).is_ok());
+    assert!(window.admit(3, &script(3).into()).is_ok());
     assert_eq!(window.find(&script(1)), None);
-    assert_eq!(window.admit(1, &script(1)), Err(WindowFull { rows: 2 }));
-    assert_eq!(window.admit(1, &script(1)).unwrap_err().to_string(), "pool is full: 2 addresses");
+    assert_eq!(window.admit(1, &script(1).into()), Err(WindowFull { rows: 2 }));
+    assert_eq!(window.admit(1, &script(1).into()).unwrap_err().to_string(), "pool is full: 2 addresses");
 }
 
 #[test]
@@ -233,17 +233,17 @@ fn a_longer_window_counts_nothing_twice() {
         disk.clone()
     };
     let mut window = Window::new(HOUR, 2, 0);
-    let row = window.admit(1, &script(1)).unwrap();
+    let row = window.admit(1, &script(1).into()).unwrap();
     window.credit(row, 10, 20_000);
     window.credit(row, 10, 40_000);
     write(&mut window);
     for _ in 0..3 {
         let mut longer = Window::new(24 * HOUR, 2, 50_000);
         for (key, cell) in write(&mut window) {
-            longer.restore(key, cell, &script(1));
+            longer.restore(key, cell, &script(1).into());
         }
         assert_eq!((longer.total_work(), longer.total_shares()), (20, 2));
-        let row = longer.admit(1, &script(1)).unwrap();
+        let row = longer.admit(1, &script(1).into()).unwrap();
         let slot = longer.credit(row, 7, 60_000);
         longer.revoke(row, 7, slot);
         window = longer;

@@ -87,7 +87,7 @@ fn write(scratch: &Scratch, options: &Options, blocks: u64, terms: &Terms) -> Re
             .zip(scripts.iter().zip(works))
             .map(|(miner, (script, work))| Claim {
                 miner,
-                script,
+                script: Some(script),
                 work,
                 balance: balances.get(&miner).copied().unwrap_or(0),
             })

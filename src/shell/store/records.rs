@@ -10,7 +10,6 @@ use super::journal::{Head, JournalDatabase};
 use super::recent::Recent;
 use super::seal::{opened, sealed};
 use crate::base::Hash32;
-use crate::coin::block::{HEADER, block_id};
 use crate::pool::record::{Batch, Cell, CellKey, MinerId, Recovered};
 
 /// A database of bytes; keys and values are encoded here.
@@ -136,12 +135,9 @@ fn cell(key: &[u8], stored: &[u8]) -> Option<(CellKey, Cell)> {
     Some((key, Cell { work, shares: u32::from_be_bytes(shares) }))
 }
 
-/// A block's name is the hash of its header.
+/// A block by its id: whole, or what its node is sent to complete one that it keeps.
 fn block(key: &[u8], stored: &[u8]) -> Option<(Hash32, Vec<u8>)> {
-    let block = opened(key, stored)?;
-    let header: &[u8; HEADER] = block.first_chunk()?;
-    let name = block_id(header);
-    (name == key).then(|| (name, block.to_vec()))
+    Some((key.try_into().ok()?, opened(key, stored)?.to_vec()))
 }
 
 impl Named<'_> {

@@ -181,7 +181,7 @@ impl Material {
 
     fn claims(&self) -> Vec<Claim<'_>> {
         let miners = (0..).zip(&self.miners);
-        miners.map(|(miner, (script, work))| Claim { miner, script, work: *work, balance: 0 }).collect()
+        miners.map(|(miner, (script, work))| Claim { miner, script: Some(script), work: *work, balance: 0 }).collect()
     }
 }
 

@@ -1,0 +1,84 @@
+//! Addresses for accounts that have none on a merge-mined chain, because the parent's kind of address has no
+//! counterpart there. The operator may name one. So may the miner's own rigs, by their usernames; but anybody may work
+//! for any address, and a debt is not given to whoever asks first. What rigs name counts when more than half of all the
+//! work for the address in the window is done under that name, and as much as half of the most that the debt was ever
+//! earned with.
+
+use std::fmt;
+
+use crate::base::time::Now;
+use crate::coin::address;
+use crate::coin::script::Script;
+
+use super::Pool;
+use super::record::{AddressNamed, Entry, MinerId};
+
+/// Why an address is not named for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamingError {
+    /// The account is paid at the address that its parent's stands for.
+    HasAddress,
+    /// The parent chain pays every miner at its own address.
+    ParentChain,
+}
+
+impl fmt::Display for NamingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NamingError::HasAddress => "the address has a counterpart on that chain, and is paid there",
+            NamingError::ParentChain => "only on a merge-mined chain can another address be named",
+        })
+    }
+}
+
+impl std::error::Error for NamingError {}
+
+impl Pool {
+    /// Names where an account of a merge-mined chain is paid, as the operator says. In force with the next job, which
+    /// is made at once.
+    pub fn name_address(&mut self, chain: usize, miner: MinerId, script: Script, now: Now) -> Result<(), NamingError> {
+        if chain == 0 {
+            return Err(NamingError::ParentChain);
+        }
+        let coin = self.chains[chain].spec.coin;
+        if self.miners.script(miner).is_some_and(|script| address::is_payable(script, coin)) {
+            return Err(NamingError::HasAddress);
+        }
+        self.record_name(chain, miner, script, true, now);
+        self.make_job(false, now);
+        Ok(())
+    }
+
+    /// Believes what rigs name for accounts of their address that are owed something and have none.
+    pub(super) fn heed_names(&mut self, now: Now) {
+        for chain in 1..self.chains.len() {
+            for (miner, script) in self.believable_names(chain) {
+                self.record_name(chain, miner, script, false, now);
+            }
+        }
+    }
+
+    fn believable_names(&self, chain: usize) -> Vec<(MinerId, Script)> {
+        let accounts = self.chains[chain].ledger.accounts().filter(|(_, account)| account.balance > 0);
+        let nameless = accounts.filter(|(miner, _)| self.payout_script(chain, *miner).is_none());
+        let believable = nameless.filter_map(|(miner, account)| {
+            let script = self.miners.script(miner)?;
+            let rows = || self.window.iter().map(|(_, row)| row).filter(|row| row.identity.script() == script);
+            let all: u128 = rows().map(|row| u128::from(row.work)).sum();
+            let needed = (all / 2 + 1).max(u128::from(account.most_work).div_ceil(2));
+            let named = rows().filter(|row| u128::from(row.work) >= needed);
+            named.filter_map(|row| row.identity.named(chain as u8)).next().map(|named| (miner, named.clone()))
+        });
+        believable.collect()
+    }
+
+    fn record_name(&mut self, chain: usize, miner: MinerId, script: Script, by_operator: bool, now: Now) {
+        let spec = &self.chains[chain].spec;
+        let of = self.miners.script(miner).map(|script| self.chains[0].spec.address_text(script)).unwrap_or_default();
+        log::warn!("{}: {} of {of} is paid to {}", self.spec.name, spec.name, spec.address_text(&script));
+        let at = self.clock.stamp(now);
+        let script = script.as_bytes().to_vec();
+        let named = AddressNamed { chain: chain as u8, miner, at, script, by_operator };
+        self.record(chain, Entry::AddressNamed(named)).expect("a name has no sums that could be off");
+    }
+}

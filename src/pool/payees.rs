@@ -1,0 +1,134 @@
+//! Which account a share counts for on each chain of a pool, and where that account can be paid. A chain's account is
+//! named by the output script that it pays there; where no script of the chain is known for a miner, by the parent's:
+//! such an account is owed, and not paid, until an address was [named](super::record::AddressNamed) for it.
+
+use std::collections::BTreeMap;
+
+use crate::coin::address;
+use crate::coin::script::Script;
+
+use super::Pool;
+use super::identity::Identity;
+use super::record::MinerId;
+use super::split::Claim;
+use super::window::RowId;
+
+/// What one account of a chain did in the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contribution {
+    /// Work in difficulty units.
+    pub work: u64,
+    /// Accepted shares.
+    pub shares: u64,
+    /// The pool's time of the last share, in milliseconds; 0 for none since start.
+    pub last_share_ms: u64,
+}
+
+impl Pool {
+    /// What was done in the window for each account of a chain.
+    pub fn contributions(&self, chain: usize) -> BTreeMap<MinerId, Contribution> {
+        let mut contributions: BTreeMap<MinerId, Contribution> = BTreeMap::new();
+        for (_, row) in self.window.iter() {
+            let Some(payee) = row.payees.get(chain) else { continue };
+            let sum = contributions.entry(*payee).or_default();
+            sum.work = sum.work.saturating_add(row.work);
+            sum.shares += row.shares;
+            sum.last_share_ms = sum.last_share_ms.max(row.last_share_ms);
+        }
+        contributions
+    }
+
+    /// Where an account of a chain is paid; `None` while no address of that chain is known for it.
+    pub fn payout_script(&self, chain: usize, miner: MinerId) -> Option<&Script> {
+        if let Some(named) = self.chains[chain].ledger.named(miner) {
+            return Some(named);
+        }
+        let script = self.miners.script(miner)?;
+        (chain == 0 || address::is_payable(script, self.chains[chain].spec.coin)).then_some(script)
+    }
+
+    /// An account of a chain as people know it: by its address there, or by that of the parent chain where it has none.
+    pub fn account_text(&self, chain: usize, miner: MinerId) -> Option<String> {
+        match self.payout_script(chain, miner) {
+            Some(script) => Some(self.chains[chain].spec.address_text(script)),
+            None => self.miners.script(miner).map(|script| self.chains[0].spec.address_text(script)),
+        }
+    }
+
+    /// The addresses of an identity as people write them, the parent chain's first.
+    pub(super) fn addresses_text(&self, identity: &Identity) -> String {
+        let mut text = self.spec.chains[0].address_text(identity.script());
+        for (index, chain) in (0u8..).zip(&self.spec.chains) {
+            if let Some(script) = identity.named(index) {
+                text = format!("{text},{}", chain.address_text(script));
+            }
+        }
+        text
+    }
+
+    /// The account of a chain that an address of it names, or one of the parent chain for which none was known there.
+    pub fn account_of(&self, chain: usize, script: &Script) -> Option<MinerId> {
+        let named = || self.chains[chain].ledger.names().find(|(_, named)| *named == script).map(|(miner, _)| miner);
+        self.miners.find(script).or_else(named)
+    }
+
+    /// Everybody with work in the window or a balance on the chain, in order of their ids.
+    pub(super) fn claims(&self, chain: usize) -> Vec<Claim<'_>> {
+        let worked = self.window.iter().filter(|(_, row)| row.work > 0);
+        let mut claims: BTreeMap<MinerId, Claim> = BTreeMap::new();
+        let empty = |miner| Claim { miner, script: self.payout_script(chain, miner), work: 0, balance: 0 };
+        for (payee, work) in worked.filter_map(|(_, row)| Some((*row.payees.get(chain)?, row.work))) {
+            let claim = claims.entry(payee).or_insert_with(|| empty(payee));
+            claim.work = claim.work.saturating_add(work);
+        }
+        for (miner, account) in self.chains[chain].ledger.accounts().filter(|(_, account)| account.available() != 0) {
+            claims.entry(miner).or_insert_with(|| empty(miner)).balance = account.available();
+        }
+        claims.into_values().collect()
+    }
+
+    /// Makes the miner of a row permanent, and the accounts that its work counts for: the ledger refers to them from
+    /// now on.
+    pub(super) fn register_row(&mut self, row_id: RowId) {
+        if let Some(row) = self.window.row(row_id)
+            && row.payees.is_empty()
+        {
+            let (miner, identity) = (row.miner, row.identity.clone());
+            let payees = self.register(miner, &identity);
+            self.window.set_payees(row_id, payees);
+        }
+    }
+
+    /// Makes a miner permanent, and gives the accounts that its work counts for, by chain.
+    pub(super) fn register(&mut self, miner: MinerId, identity: &Identity) -> Box<[MinerId]> {
+        self.keep(miner, identity.clone());
+        let parent = if identity.is_plain() { miner } else { self.account(identity.script(), miner) };
+        let child = |chain: usize| {
+            let spec = &self.chains[chain].spec;
+            let named = identity.named(chain as u8).cloned();
+            named.or_else(|| address::rederive(identity.script(), (spec.coin, spec.network)))
+        };
+        let children: Vec<Option<Script>> = (1..self.chains.len()).map(child).collect();
+        let payee = |script: Option<Script>| script.map_or(parent, |script| self.account(&script, parent));
+        std::iter::once(parent).chain(children.into_iter().map(payee).collect::<Vec<_>>()).collect()
+    }
+
+    /// The account of a script, which is made where there is none yet; `instead` when there are no more ids.
+    fn account(&mut self, script: &Script, instead: MinerId) -> MinerId {
+        let plain = Identity::from(script.clone());
+        match self.miners.reserve(&plain) {
+            Some(miner) => {
+                self.keep(miner, plain);
+                miner
+            }
+            None => instead,
+        }
+    }
+
+    fn keep(&mut self, miner: MinerId, identity: Identity) {
+        if self.miners.identity(miner).is_none() {
+            self.commits.add_miner(miner, identity.to_bytes());
+            self.miners.insert(miner, identity);
+        }
+    }
+}
