@@ -29,11 +29,24 @@ pub fn block_id(header: &[u8; HEADER]) -> Hash32 {
 
 /// The block to submit: header, count, coinbase, transactions, and the extension block after a 1 where there is one.
 pub fn assemble(header: &[u8; HEADER], coinbase: &[u8], transactions: &[TemplateTx], mweb: Option<&[u8]>) -> Vec<u8> {
+    assemble_merged(header, &[], coinbase, transactions, mweb)
+}
+
+/// The same for a block of a merge-mined coin, with the proof of its parent's work after the header.
+pub fn assemble_merged(
+    header: &[u8; HEADER],
+    auxpow: &[u8],
+    coinbase: &[u8],
+    transactions: &[TemplateTx],
+    mweb: Option<&[u8]>,
+) -> Vec<u8> {
     let count = transactions.len() as u64 + 1;
     let data: usize = transactions.iter().map(|transaction| transaction.data.len()).sum();
     let extension = mweb.map_or(0, |mweb| 1 + mweb.len());
-    let mut block = Vec::with_capacity(HEADER + varint_len(count) + coinbase.len() + data + extension);
+    let parts = HEADER + auxpow.len() + varint_len(count) + coinbase.len();
+    let mut block = Vec::with_capacity(parts + data + extension);
     block.extend_from_slice(header);
+    block.extend_from_slice(auxpow);
     write_varint(&mut block, count);
     block.extend_from_slice(coinbase);
     for transaction in transactions {

@@ -28,7 +28,8 @@ pub fn witness_commitment(wtxids: &[Hash32]) -> Hash32 {
     node(&root([0; 32], &branch(wtxids)), &[0; 32])
 }
 
-fn node(left: &Hash32, right: &Hash32) -> Hash32 {
+/// The node above two others.
+pub(super) fn node(left: &Hash32, right: &Hash32) -> Hash32 {
     let mut pair = [0; 64];
     pair[..32].copy_from_slice(left);
     pair[32..].copy_from_slice(right);

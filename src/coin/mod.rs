@@ -5,6 +5,8 @@
 //! Hashes are kept in internal byte order ([`crate::base::Hash32`]); amounts are base units.
 
 pub mod address;
+pub mod auxblock;
+pub mod auxpow;
 pub mod block;
 pub mod coinbase;
 pub mod difficulty;

@@ -98,6 +98,34 @@ pub struct Coin {
     pub replaceable_option: bool,
     /// The highest network fee of a payment unless the configuration says another, in base units.
     pub default_max_fee: u64,
+    /// How its blocks are merge-mined, where they can be.
+    pub auxpow: Option<AuxPow>,
+}
+
+/// How the blocks of a coin carry the proof of work of another coin's block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuxPow {
+    /// The chain id, which is the upper half of each of its headers' versions.
+    pub chain_id: u32,
+    /// What a child block is made of.
+    pub work: AuxWork,
+}
+
+impl AuxPow {
+    /// Whether a parent block of this version may carry the proof. Nodes refuse one whose version has their own chain
+    /// id in its upper half, which rigs that roll the version set by chance.
+    pub const fn accepts_parent(&self, version: u32) -> bool {
+        version >> 16 != self.chain_id
+    }
+}
+
+/// What a child block is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuxWork {
+    /// getblocktemplate: the coinbase is ours and pays the miners.
+    Template,
+    /// createauxblock: the block is the node's and pays one address.
+    NodeBlock,
 }
 
 /// One network of a coin.
@@ -117,6 +145,8 @@ pub struct Network {
     pub default_rpc_port: u16,
     /// Confirmations until a coinbase may be spent.
     pub maturity: u32,
+    /// The first height whose blocks may be merge-mined; `None` where none ever may.
+    pub auxpow_height: Option<u32>,
     /// Why blocks of this network can't be made here, where that is so.
     pub mining_refused: Option<&'static str>,
 }
@@ -155,6 +185,7 @@ const LITECOIN_TESTNET: Network = Network {
     mweb_hrp: Some("tmweb"),
     default_rpc_port: 19332,
     maturity: 100,
+    auxpow_height: None,
     mining_refused: None,
 };
 
@@ -166,6 +197,7 @@ const BITCOIN_TESTNET: Network = Network {
     mweb_hrp: None,
     default_rpc_port: 18332,
     maturity: 100,
+    auxpow_height: None,
     mining_refused: None,
 };
 
@@ -177,6 +209,7 @@ const DOGECOIN_MAINNET: Network = Network {
     mweb_hrp: None,
     default_rpc_port: 22555,
     maturity: 240,
+    auxpow_height: Some(371_337),
     mining_refused: None,
 };
 
@@ -209,6 +242,7 @@ pub static COINS: &[Coin] = &[
         sign_method: "signrawtransactionwithwallet",
         replaceable_option: true,
         default_max_fee: 1_000_000,
+        auxpow: None,
     },
     Coin {
         name: "bitcoin",
@@ -243,6 +277,7 @@ pub static COINS: &[Coin] = &[
         sign_method: "signrawtransactionwithwallet",
         replaceable_option: true,
         default_max_fee: 100_000,
+        auxpow: None,
     },
     Coin {
         name: "dogecoin",
@@ -250,13 +285,21 @@ pub static COINS: &[Coin] = &[
         algorithm: Algorithm::Scrypt,
         networks: &[
             DOGECOIN_MAINNET,
-            Network { name: "testnet", p2pkh: 113, p2sh: &[196], default_rpc_port: 44555, ..DOGECOIN_MAINNET },
+            Network {
+                name: "testnet",
+                p2pkh: 113,
+                p2sh: &[196],
+                default_rpc_port: 44555,
+                auxpow_height: Some(158_100),
+                ..DOGECOIN_MAINNET
+            },
             Network {
                 name: "regtest",
                 p2pkh: 111,
                 p2sh: &[196],
                 default_rpc_port: 18332,
                 maturity: 60,
+                auxpow_height: Some(20),
                 ..DOGECOIN_MAINNET
             },
         ],
@@ -271,6 +314,7 @@ pub static COINS: &[Coin] = &[
         sign_method: "signrawtransaction",
         replaceable_option: false,
         default_max_fee: 500_000_000,
+        auxpow: Some(AuxPow { chain_id: 98, work: AuxWork::Template }),
     },
 ];
 

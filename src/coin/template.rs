@@ -7,7 +7,7 @@ use super::{
     difficulty::Target,
     encode::{decode_hex, varint_len},
     merkle,
-    params::Coin,
+    params::{AuxPow, Coin},
     uint::U256,
 };
 use crate::base::{Hash32, parse_hash};
@@ -87,6 +87,13 @@ pub enum TemplateError {
     InvalidTransaction(usize, &'static str),
     /// The network demands a rule that is not known here.
     UnknownRule(String),
+    /// The node's blocks have this chain id, and the coin's have another one.
+    ChainId {
+        /// The node's.
+        found: u32,
+        /// The coin's.
+        expected: u32,
+    },
     /// The version has its highest bit set or doesn't fit 32 bits: no proof of work known here.
     Version(i64),
     /// MWEB is active, and the HogEx or the extension block is not there.
@@ -108,6 +115,9 @@ impl fmt::Display for TemplateError {
             }
             TemplateError::Version(version) => {
                 write!(f, "the block version {version:#x} belongs to another proof of work: check which node this is")
+            }
+            TemplateError::ChainId { found, expected } => {
+                write!(f, "the node's chain id is {found}, the coin's is {expected}: check which node this is")
             }
             TemplateError::MwebMissing => {
                 f.write_str("the template has no HogEx transaction with its extension block: upgrade the node")
@@ -200,11 +210,11 @@ impl Template {
         }
         let mweb = optional::<&str>("mweb", raw.mweb)?
             .map(|text| decode_hex(text).ok_or_else(|| invalid("mweb", "not hexadecimal")));
+        let version =
+            u32::try_from(version).ok().filter(|bits| bits >> 31 == 0).ok_or(TemplateError::Version(version))?;
+        coin.check_chain_id(version >> 16)?;
         let mut template = Template {
-            version: u32::try_from(version)
-                .ok()
-                .filter(|bits| bits >> 31 == 0)
-                .ok_or(TemplateError::Version(version))?,
+            version,
             prev_hash: prev_hash.ok_or_else(|| invalid("previousblockhash", "not 64 hexadecimal digits"))?,
             height,
             bits,
@@ -277,22 +287,37 @@ fn is_hogex(data: &[u8]) -> bool {
     matches!(data, [_, _, _, _, 0, 8, ..])
 }
 
-fn invalid(member: &'static str, reason: &str) -> TemplateError {
+pub(super) fn invalid(member: &'static str, reason: &str) -> TemplateError {
     TemplateError::Invalid { member, reason: reason.to_string() }
 }
 
-fn member<'a, T: Deserialize<'a>>(name: &'static str, raw: &'a RawValue) -> Result<T, TemplateError> {
+pub(super) fn member<'a, T: Deserialize<'a>>(name: &'static str, raw: &'a RawValue) -> Result<T, TemplateError> {
     serde_json::from_str(raw.get()).map_err(|error| invalid(name, &error.to_string()))
 }
 
-fn optional<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Option<T>, TemplateError> {
+pub(super) fn optional<'a, T: Deserialize<'a>>(
+    name: &'static str,
+    raw: Option<&'a RawValue>,
+) -> Result<Option<T>, TemplateError> {
     raw.map(|raw| member(name, raw)).transpose()
 }
 
-fn parse_bits(text: &str) -> Result<u32, TemplateError> {
+pub(super) fn parse_bits(text: &str) -> Result<u32, TemplateError> {
     let mut bytes = [0; 4];
     hex::decode_to_slice(text, &mut bytes).map_err(|_| invalid("bits", "not 8 hexadecimal digits"))?;
     Ok(u32::from_be_bytes(bytes))
+}
+
+impl Coin {
+    /// Whether a node's blocks are this coin's: those of a merge-mined one carry its chain id.
+    pub(super) fn check_chain_id(&self, found: u32) -> Result<(), TemplateError> {
+        match self.auxpow {
+            Some(AuxPow { chain_id: expected, .. }) if found != expected => {
+                Err(TemplateError::ChainId { found, expected })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn parse_transactions(raw: &[RawTx]) -> Result<Vec<TemplateTx>, TemplateError> {

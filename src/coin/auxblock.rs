@@ -1,0 +1,87 @@
+//! A block that the node of a merge-mined coin made (createauxblock), as far as its parent needs to know it. Never
+//! holds the block: the node keeps it, and finds it by its id when the proof comes (submitauxblock).
+
+use super::{
+    difficulty::Target,
+    params::Coin,
+    template::{TemplateError, invalid, member, optional, parse_bits},
+    uint::U256,
+};
+use crate::base::{Hash32, parse_hash};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What is mined for: a block of the node's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuxBlock {
+    /// The block's id.
+    pub hash: Hash32,
+    /// The coin's chain id.
+    pub chain_id: u32,
+    /// The block it builds on.
+    pub prev_hash: Hash32,
+    /// What its coinbase pays to the address that was asked for, in base units.
+    pub value: u64,
+    /// The header's bits.
+    pub bits: u32,
+    /// The target that `bits` stands for.
+    pub target: Target,
+    /// The block's height.
+    pub height: u32,
+}
+
+/// The members that are read, each parsed on its own afterwards so that an error can name it.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    hash: &'a RawValue,
+    #[serde(borrow)]
+    chainid: &'a RawValue,
+    #[serde(borrow)]
+    previousblockhash: &'a RawValue,
+    #[serde(borrow)]
+    coinbasevalue: &'a RawValue,
+    #[serde(borrow)]
+    bits: &'a RawValue,
+    #[serde(borrow)]
+    height: &'a RawValue,
+    /// `_target` is its name in Namecoin and what follows its interface.
+    #[serde(borrow, alias = "_target")]
+    target: Option<&'a RawValue>,
+}
+
+impl AuxBlock {
+    /// Reads the `result` member of a createauxblock answer.
+    pub fn parse(result: &[u8], coin: &Coin) -> Result<AuxBlock, TemplateError> {
+        let raw: Raw = serde_json::from_slice(result).map_err(|error| TemplateError::Json(error.to_string()))?;
+        let chain_id: u32 = member("chainid", raw.chainid)?;
+        coin.check_chain_id(chain_id)?;
+        let hash = parse_hash(member("hash", raw.hash)?).ok_or_else(|| invalid("hash", "not 64 hexadecimal digits"))?;
+        let prev_hash = parse_hash(member("previousblockhash", raw.previousblockhash)?);
+        let bits = parse_bits(member("bits", raw.bits)?)?;
+        let target = Target::from_compact(bits).ok_or_else(|| invalid("bits", "not a target"))?;
+        // Unlike getblocktemplate, these nodes print it with the least significant byte first.
+        let reversed = |text: &str| {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text, &mut bytes).ok().map(|()| U256::from_le_bytes(&bytes))
+        };
+        if let Some(given) = optional("target", raw.target)?
+            && reversed(given) != Some(target.value())
+        {
+            return Err(invalid("target", "not the one that bits stands for"));
+        }
+        let height: u32 = member("height", raw.height)?;
+        if height == 0 || height >> 31 != 0 {
+            return Err(invalid("height", "not between 1 and 2^31"));
+        }
+        Ok(AuxBlock {
+            hash,
+            chain_id,
+            prev_hash: prev_hash.ok_or_else(|| invalid("previousblockhash", "not 64 hexadecimal digits"))?,
+            value: member("coinbasevalue", raw.coinbasevalue)?,
+            bits,
+            target,
+            height,
+        })
+    }
+}
