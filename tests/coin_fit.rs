@@ -62,6 +62,7 @@ prop_compose! {
             weight_limit,
             size_limit,
             sigop_limit,
+            node_block: None,
             long_poll_id: String::new(),
         }
     }

@@ -4,7 +4,7 @@
 use super::{
     difficulty::Target,
     params::Coin,
-    template::{TemplateError, invalid, member, optional, parse_bits},
+    template::{Template, TemplateError, invalid, member, optional, parse_bits},
     uint::U256,
 };
 use crate::base::{Hash32, parse_hash};
@@ -83,5 +83,28 @@ impl AuxBlock {
             target,
             height,
         })
+    }
+}
+impl From<AuxBlock> for Template {
+    /// The block as a template that has nothing to be built.
+    fn from(block: AuxBlock) -> Template {
+        Template {
+            version: 0,
+            prev_hash: block.prev_hash,
+            height: block.height,
+            bits: block.bits,
+            target: block.target,
+            curtime: 0,
+            mintime: 0,
+            value: block.value,
+            transactions: Vec::new(),
+            has_commitment: false,
+            mweb: None,
+            weight_limit: None,
+            size_limit: None,
+            sigop_limit: None,
+            long_poll_id: String::new(),
+            node_block: Some(block.hash),
+        }
     }
 }

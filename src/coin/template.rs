@@ -48,6 +48,8 @@ pub struct Template {
     pub sigop_limit: Option<u64>,
     /// What a long poll is asked with.
     pub long_poll_id: String,
+    /// The id of the block, where the node made it itself and keeps it (createauxblock): then there is nothing to build.
+    pub node_block: Option<Hash32>,
 }
 
 /// A transaction of a template.
@@ -229,6 +231,7 @@ impl Template {
             size_limit: optional("sizelimit", raw.sizelimit)?,
             sigop_limit: optional("sigoplimit", raw.sigoplimit)?,
             long_poll_id: member("longpollid", raw.longpollid)?,
+            node_block: None,
         };
         let fees = template.transactions.iter().try_fold(0u64, |sum, transaction| sum.checked_add(transaction.fee));
         if fees.is_none_or(|fees| fees > template.value) {

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use crate::base::amount::format_amount;
 use crate::base::display_hash;
 use crate::base::time::{HOUR, Now, SECOND};
-use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::ledger::{Block, Payment, Signed};
 use crate::pool::record::{BlockStatus, MinerId, PaymentOutput, PaymentStatus, Payout, Stamp};
-use crate::pool::window::SlotSum;
+use crate::pool::window::{Row, SlotSum};
 
 use super::blocks::{confirmations, reason};
 use super::params::Page;

@@ -7,7 +7,7 @@ use crate::coin::address;
 use crate::coin::script::Script;
 use crate::pool::Pool;
 use crate::pool::paying::PaymentError;
-use crate::pool::record::Term;
+use crate::pool::record::{MinerId, Term};
 use crate::pool::spec::ChainSpec;
 use crate::wire::jsonrpc::{METHOD_NOT_FOUND, NOT_AUTHORISED, RpcError};
 
@@ -357,7 +357,7 @@ fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
 }
 
 fn show_message(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
+    let (pool, _) = select(site, &mut params)?;
     let text = params.text(0, "text")?;
     let address = params.optional_text(1, "address")?;
     params.finish(2)?;
@@ -371,7 +371,7 @@ fn show_message(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
 }
 
 fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
+    let (pool, _) = select(site, &mut params)?;
     let address = params.optional_text(0, "address")?;
     params.finish(1)?;
     let pool = &mut site.pools[pool];

@@ -62,7 +62,8 @@ pub fn miner(pool: &Pool, chain_index: usize, script: &Script, now: Now) -> Opti
     let is_of = |worker: &&Worker| {
         payees.get(&worker.miner).copied().unwrap_or(worker.miner) == miner || aspirants.contains(&worker.miner)
     };
-    stats["workers"] = pool.workers().iter().filter(is_of).map(|worker| worker_view(pool, chain, worker, now)).collect();
+    stats["workers"] =
+        pool.workers().iter().filter(is_of).map(|worker| worker_view(pool, chain, worker, now)).collect();
     stats["paid_total"] = format_amount(account.paid).into();
     stats["pending"] = format_amount(pending).into();
     stats["reserved"] = format_amount(account.reserved).into();

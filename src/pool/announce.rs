@@ -3,7 +3,7 @@
 
 use crate::base::slots::Key;
 use crate::base::time::Now;
-use crate::coin::difficulty::{Difficulty, Target};
+use crate::coin::difficulty::Difficulty;
 use crate::wire::stratum::{self, Line};
 
 use super::firmware::CoinbaseClass;

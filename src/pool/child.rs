@@ -78,8 +78,9 @@ impl ChildBlock {
             let coinbase = coinbase(parts, template, &split)?;
             Ok((split, coinbase))
         };
-        let measure =
-            |(_, coinbase): &(Split, Coinbase)| (coinbase.weight(EXTRANONCE), coinbase.size(EXTRANONCE), coinbase.sigops());
+        let measure = |(_, coinbase): &(Split, Coinbase)| {
+            (coinbase.weight(EXTRANONCE), coinbase.size(EXTRANONCE), coinbase.sigops())
+        };
         let (template, (split, coinbase)) = fit(parts.template, build, measure)?;
         let extranonce = parts.job.to_be_bytes();
         let root = merkle::root(coinbase.txid(&extranonce, &[]), &template.branch());
@@ -112,9 +113,13 @@ impl ChildBlock {
     /// What is submitted when `proof` solves it: the whole block, or the proof alone where the node has the block.
     fn assemble(&self, proof: &[u8]) -> Vec<u8> {
         match &self.own {
-            Some(Own { header, coinbase }) => {
-                block::assemble_merged(header, proof, coinbase, &self.template.transactions, self.template.mweb.as_deref())
-            }
+            Some(Own { header, coinbase }) => block::assemble_merged(
+                header,
+                proof,
+                coinbase,
+                &self.template.transactions,
+                self.template.mweb.as_deref(),
+            ),
             None => proof.to_vec(),
         }
     }

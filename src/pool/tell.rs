@@ -25,7 +25,9 @@ impl Pool {
             .iter()
             .filter(|(_, session)| session.is_mining())
             .filter(|(_, session)| {
-                script.is_none_or(|script| session.authorised.iter().any(|authorised| authorised.identity.script() == script))
+                script.is_none_or(|script| {
+                    session.authorised.iter().any(|authorised| authorised.identity.script() == script)
+                })
             })
             .map(|(key, _)| key)
             .collect();

@@ -244,7 +244,11 @@ impl Upstream {
             .min(due(Tag::Template, self.template_at))
             .min(due(Tag::Tip, self.tip_at))
             .min(due(Tag::ChainInfo, self.info_at))
-            .min(if self.has_long_polls() && self.ready_template().is_some() { due(Tag::LongPoll, self.long_poll_at) } else { NEVER })
+            .min(if self.has_long_polls() && self.ready_template().is_some() {
+                due(Tag::LongPoll, self.long_poll_at)
+            } else {
+                NEVER
+            })
             .min(submit)
     }
 

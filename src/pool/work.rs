@@ -68,12 +68,13 @@ impl Pool {
     fn follow_tip(&mut self, now: Now) {
         let Some(template) = self.chains[0].choose(now) else { return };
         let tip = template.prev_hash;
+        let is_behind = self.has_new_child_tip(now);
         match self.jobs.current() {
             Some(job) if job.template.prev_hash != tip => self.make_job(true, now),
             None => self.make_job(true, now),
             // What the run before left is good, but knows nothing of what changed since.
             Some(job) if job.is_inherited() => self.make_job(false, now),
-            Some(job) if job.age_ms(now.mono_ms) >= CHILD_MS && self.has_new_child_tip(now) => self.make_job(false, now),
+            Some(job) if is_behind && job.age_ms(now.mono_ms) >= CHILD_MS => self.make_job(false, now),
             Some(_) => {}
         }
     }

@@ -97,7 +97,7 @@ impl Point {
 
 pub fn kinds(batch: &Batch) -> Vec<Kind> {
     let kind = |entry: &Entry| match entry {
-        Entry::TermSet(_) => Kind::Term,
+        Entry::TermSet(_) | Entry::AddressNamed(_) => Kind::Term,
         Entry::BlockFound(_) => Kind::BlockFound,
         Entry::BlockJudged(_) => Kind::BlockJudged,
         Entry::PaymentQueued(_) => Kind::PaymentQueued,

@@ -107,6 +107,7 @@ impl Oracle {
                 Entry::PaymentQueued(queued) => queued.at,
                 Entry::PaymentSigned(signed) => signed.at,
                 Entry::PaymentJudged(judged) => judged.at,
+                Entry::AddressNamed(named) => named.at,
             }
             .pool_ms;
             let accounts = self.books.accounts();
@@ -145,6 +146,7 @@ impl Oracle {
             }
             Entry::PaymentJudged(judged) => self.mark(format!("payment {}", judged.status.name())),
             Entry::TermSet(_) => self.mark("a term is set"),
+            Entry::AddressNamed(_) => self.mark("an address is named"),
         }
     }
 

@@ -102,7 +102,12 @@ fn without(found: &BlockFound, miner: MinerId) -> BlockFound {
     let claims: Vec<Claim> = parts
         .iter()
         .zip(&scripts)
-        .map(|(part, script)| Claim { miner: part.miner, script: Some(script), work: part.work, balance: part.balance_before })
+        .map(|(part, script)| Claim {
+            miner: part.miner,
+            script: Some(script),
+            work: part.work,
+            balance: part.balance_before,
+        })
         .collect();
     let terms = Terms {
         pool_script: pool_script(),

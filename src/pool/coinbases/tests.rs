@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::coin::params::coin;
+use crate::pool::child::Children;
 use crate::pool::job::Job;
 use crate::pool::record::MinerId;
 use crate::pool::spec::ChainSpec;
@@ -41,9 +42,15 @@ fn job(max_outputs: u32, miners: u8) -> Job {
     let chain = chain(max_outputs);
     let template = Template::parse(vector["gbt"].to_string().as_bytes(), chain.coin).unwrap();
     let scripts = scripts(miners);
-    let claim = |(miner, script)| Claim { miner: miner as MinerId, script: Some(script), work: 1_000 - miner as u64, balance: 0 };
+    let claim = |(miner, script)| Claim {
+        miner: miner as MinerId,
+        script: Some(script),
+        work: 1_000 - miner as u64,
+        balance: 0,
+    };
     let claims: Vec<Claim> = scripts.iter().enumerate().map(claim).collect();
-    Job::build(&JobParts {
+    let parts = JobParts {
+        aux: &[],
         seq: 1,
         ntime: template.curtime,
         template: &Rc::new(template),
@@ -52,8 +59,8 @@ fn job(max_outputs: u32, miners: u8) -> Job {
         claims: &claims,
         extranonce2_len: EXTRANONCE2_LEN,
         made_ms: 0,
-    })
-    .unwrap()
+    };
+    Job::build(&parts, Children::default()).unwrap()
 }
 
 /// Bytes that a rig of `class` puts together from its notify.

@@ -92,15 +92,16 @@ impl Works {
         let mut works = Works { transactions: Vec::new(), templates: Vec::new(), jobs: Vec::new() };
         let (mut known, mut templates) = (BTreeMap::new(), Vec::<Rc<Template>>::new());
         for job in jobs.iter() {
-            let mut index = |template: &Rc<Template>| match templates.iter().position(|known| Rc::ptr_eq(known, template)) {
-                Some(index) => index as u32,
-                None => {
-                    let frame = works.frame(template, &mut known);
-                    works.templates.push(frame);
-                    templates.push(Rc::clone(template));
-                    templates.len() as u32 - 1
-                }
-            };
+            let mut index =
+                |template: &Rc<Template>| match templates.iter().position(|known| Rc::ptr_eq(known, template)) {
+                    Some(index) => index as u32,
+                    None => {
+                        let frame = works.frame(template, &mut known);
+                        works.templates.push(frame);
+                        templates.push(Rc::clone(template));
+                        templates.len() as u32 - 1
+                    }
+                };
             let child = |child: &ChildBlock| KeptChild {
                 chain: child.chain as u8,
                 template: index(&child.template),

@@ -6,6 +6,7 @@ use super::*;
 use crate::coin::params::coin;
 use crate::coin::script::Script;
 use crate::coin::template::Template;
+use crate::pool::child::Children;
 use crate::pool::job::{JobId, JobParts, Jobs};
 use crate::pool::spec::{ChainSpec, NodeSpec, Terms};
 use crate::pool::split::Claim;
@@ -38,7 +39,8 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
     };
     let miner = Script::p2pkh(&[7; 20]);
     let ntime = template.curtime;
-    Job::build(&JobParts {
+    let parts = JobParts {
+        aux: &[],
         seq,
         template: &Rc::new(template),
         chain: &chain,
@@ -47,8 +49,8 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
         extranonce2_len: EXTRANONCE2.len(),
         ntime,
         made_ms: 0,
-    })
-    .unwrap()
+    };
+    Job::build(&parts, Children::default()).unwrap()
 }
 
 fn submission(job: &Job) -> Submission<'static> {
@@ -188,11 +190,11 @@ fn a_block_carries_the_version_that_the_rig_rolled() {
     let job = job(1, None);
     assert_eq!(job.version & MASK, 0);
     let rolled = Submission { version_mask: MASK, version_bits: Some(0x0042_4000), ..submission(&job) };
-    let header = judged(&job, &with_nonce(&job, &rolled, true)).solves.unwrap();
+    let header = judged(&job, &with_nonce(&job, &rolled, true)).solves.unwrap().header;
     assert_eq!(header[..4], (job.version | 0x0042_4000).to_le_bytes());
     // Bits outside of what was negotiated never reach a block.
     let cheeky = Submission { version_bits: Some(0xc042_4001), ..rolled };
-    let header = judged(&job, &with_nonce(&job, &cheeky, true)).solves.unwrap();
+    let header = judged(&job, &with_nonce(&job, &cheeky, true)).solves.unwrap().header;
     assert_eq!(header[..4], (job.version | 0x0042_4000).to_le_bytes());
 }
 
@@ -207,7 +209,7 @@ fn what_rigs_are_told_hashes_to_what_is_judged() {
         let id = crate::coin::pow::sha256d(&coinbase);
         assert_eq!(id, job.coinbase_id(CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2));
         let share = with_nonce(&job, &Submission { epoch, ..submission(&job) }, true);
-        let header = judged(&job, &share).solves.unwrap();
+        let header = judged(&job, &share).solves.unwrap().header;
         let root = bytes_of_branch(&line)
             .iter()
             .fold(id, |root, node| crate::coin::pow::sha256d(&[root.as_slice(), node].concat()));

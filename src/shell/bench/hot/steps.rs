@@ -15,6 +15,7 @@ use crate::coin::params::{Algorithm, coin};
 use crate::coin::pow::{Hasher, sha256d};
 use crate::coin::script::Script;
 use crate::coin::template::Template;
+use crate::pool::child::Children;
 use crate::pool::firmware::CoinbaseClass;
 use crate::pool::job::{Job, JobParts};
 use crate::pool::judge::{Submission, judge};
@@ -146,7 +147,7 @@ impl Material {
         let mut rows = Vec::new();
         let mut scripts = Vec::new();
         for (miner, (script, _)) in (0..).zip(&self.miners) {
-            rows.push(window.admit(miner, script).map_err(|full| BenchError::Wrong(full.to_string()))?);
+            rows.push(window.admit(miner, &script.clone().into()).map_err(|full| BenchError::Wrong(full.to_string()))?);
             scripts.push((miner, script.as_bytes().to_vec()));
         }
         let mut batch = Batch { miners: scripts, ..Batch::default() };
@@ -167,6 +168,7 @@ impl Material {
 
     fn job(&self) -> Result<Job, BenchError> {
         let parts = JobParts {
+            aux: &[],
             seq: 0x1a_2b3c,
             template: &self.template,
             chain: &self.chain,
@@ -176,7 +178,7 @@ impl Material {
             ntime: self.template.curtime,
             made_ms: 0,
         };
-        Job::build(&parts).map_err(|error| BenchError::Wrong(error.to_string()))
+        Job::build(&parts, Children::default()).map_err(|error| BenchError::Wrong(error.to_string()))
     }
 
     fn claims(&self) -> Vec<Claim<'_>> {

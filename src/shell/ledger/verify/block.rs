@@ -56,7 +56,7 @@ fn redo(found: &BlockFound, names: &Names) -> Split {
         .parts
         .iter()
         .map(claim)
-        .map(|(miner, script, work, balance)| Claim { miner, script, work, balance })
+        .map(|(miner, script, work, balance)| Claim { miner, script: Some(script), work, balance })
         .collect();
     let terms = Terms {
         pool_script: Script::from_bytes(found.pool_script.clone()),

@@ -76,7 +76,7 @@ impl Books {
                     paid.end = Some(status.clone());
                 }
             }
-            Entry::TermSet(_) | Entry::PaymentQueued(_) => {}
+            Entry::TermSet(_) | Entry::PaymentQueued(_) | Entry::AddressNamed(_) => {}
         }
         wrong
     }

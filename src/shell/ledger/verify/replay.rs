@@ -124,7 +124,7 @@ impl Replay<'_> {
                 let unknown = queued.wanted.iter().filter(|miner| self.names.script(**miner).is_none());
                 wrong.extend(unknown.map(|miner| format!("miner {miner} has no output script")));
             }
-            Entry::BlockJudged(_) | Entry::TermSet(_) => {}
+            Entry::BlockJudged(_) | Entry::TermSet(_) | Entry::AddressNamed(_) => {}
         }
         match chain.ledger.apply(seq, entry) {
             Ok(()) => {
@@ -148,6 +148,7 @@ fn head(entry: &Entry) -> (u8, Stamp) {
         Entry::PaymentQueued(queued) => (queued.chain, queued.at),
         Entry::PaymentSigned(signed) => (signed.chain, signed.at),
         Entry::PaymentJudged(judged) => (judged.chain, judged.at),
+        Entry::AddressNamed(named) => (named.chain, named.at),
     }
 }
 
@@ -162,6 +163,7 @@ fn described(entry: &Entry) -> String {
         Entry::PaymentQueued(queued) => format!("payment {} is queued", queued.payment),
         Entry::PaymentSigned(signed) => format!("payment {} is signed", signed.payment),
         Entry::PaymentJudged(judged) => format!("payment {} is {}", judged.payment, judged.status.name()),
+        Entry::AddressNamed(named) => format!("an address was named for miner {}", named.miner),
     }
 }
 
