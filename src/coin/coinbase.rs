@@ -150,12 +150,18 @@ impl Coinbase {
         sha256d::Hash::from_engine(engine).to_byte_array()
     }
 
+    /// The transaction without witness, as its id is hashed and as proofs of merged mining show it.
+    pub fn stripped(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
+        self.check_lengths(extranonce1, extranonce2);
+        [&self.first, extranonce1, extranonce2, &self.second].concat()
+    }
+
     /// The transaction as it stands in a block: with its witness if it has a commitment.
     pub fn for_block(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
-        self.check_lengths(extranonce1, extranonce2);
         if !self.committed {
-            return [&self.first, extranonce1, extranonce2, &self.second].concat();
+            return self.stripped(extranonce1, extranonce2);
         }
+        self.check_lengths(extranonce1, extranonce2);
         let (version, inputs) = self.first.split_at(4);
         let (outputs, lock_time) = self.second.split_at(self.second.len() - LOCK_TIME.len());
         [version, &WITNESS_FLAG, inputs, extranonce1, extranonce2, outputs, &WITNESS, lock_time].concat()

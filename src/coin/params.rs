@@ -175,6 +175,12 @@ impl Coin {
     pub fn network(&self, name: &str) -> Option<&'static Network> {
         self.networks.iter().find(|network| network.name == name)
     }
+
+    /// Whether its blocks can be made here without a parent. Those that only its node makes can't: a coinbase of ours
+    /// might lack what such a coin demands of it.
+    pub fn is_mined_alone(&self) -> bool {
+        self.auxpow.is_none_or(|auxpow| auxpow.work == AuxWork::Template)
+    }
 }
 
 /// The coin of that name.
@@ -235,6 +241,12 @@ mod tests {
         found.sort_by_key(key);
         found.dedup_by_key(|row| key(row));
         assert_eq!(found.len(), expected.len());
+    }
+
+    #[test]
+    fn three_coins_are_mined_without_a_parent() {
+        let alone = COINS.iter().filter(|coin| coin.is_mined_alone()).map(|coin| coin.ticker);
+        assert_eq!(alone.collect::<Vec<_>>(), ["LTC", "BTC", "DOGE"]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Parent {
             commitment: Some([9; 32]),
         };
         let coinbase = Coinbase::build(&spec).unwrap();
-        Parent::mine(0x2000_0000, [&coinbase.first, [4; 8].as_slice(), &coinbase.second].concat(), algorithm)
+        Parent::mine(0x2000_0000, coinbase.stripped(&[4; 4], &[5; 4]), algorithm)
     }
 
     pub fn proof(&self, (chain_branch, slot): (Vec<Hash32>, u32)) -> Vec<u8> {
