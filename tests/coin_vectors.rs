@@ -406,13 +406,15 @@ fn an_address_of_elsewhere_names_where_it_belongs() {
         let expected = AddressError::WrongNetwork { found: found.to_string() };
         assert_eq!(address::parse(text, litecoin.0, litecoin.1), Err(expected), "{text}");
     };
-    elsewhere("D5ERdEN1gsouFSs7zsq7VYJxyWP6dP28H1", "dogecoin mainnet");
-    elsewhere("9rXbkMyi1S6thykRoXAZcY8fwUKYsy6cXE", "dogecoin mainnet");
+    elsewhere("D5ERdEN1gsouFSs7zsq7VYJxyWP6dP28H1", "dogecoin mainnet or bellscoin mainnet");
+    let shared = "dogecoin mainnet or pepecoin mainnet or bellscoin testnet or another";
+    elsewhere("9rXbkMyi1S6thykRoXAZcY8fwUKYsy6cXE", shared);
     elsewhere("16L5yRNPTuciSgXGHqYwn9N6NeoKqopAu", "bitcoin mainnet");
     elsewhere("bc1qqypqxpq9qcrsszg2pvxq6rs0zqg3yyc5fcj4z3", "bitcoin mainnet");
     elsewhere("tltc1qqypqxpq9qcrsszg2pvxq6rs0zqg3yyc56ktcft", "litecoin testnet");
     elsewhere("QLhKCGi5ZvnS9amYgdA353vzbdbWYBoxD8", "litecoin testnet or litecoin regtest");
-    elsewhere("nUHVMF6vcrGd8RSK2hUZjwuGDNmPeNoBRb", "dogecoin testnet");
+    let shared = "dogecoin testnet or pepecoin testnet or shibacoin testnet";
+    elsewhere("nUHVMF6vcrGd8RSK2hUZjwuGDNmPeNoBRb", shared);
     let dogecoin = net("doge-main");
     let segwit = address::parse("ltc1qqypqxpq9qcrsszg2pvxq6rs0zqg3yyc5dyg36p", dogecoin.0, dogecoin.1);
     assert_eq!(segwit, Err(AddressError::WrongNetwork { found: "litecoin mainnet".to_string() }));

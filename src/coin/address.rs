@@ -1,6 +1,10 @@
 //! Addresses to output scripts and back. Never accepts an address of another network, nor one that a coinbase can't
 //! pay; an error says which and what to do.
 
+mod derive;
+
+pub use derive::{Derived, carry_over, derive, is_exposed, rederive};
+
 use super::{
     params::{COINS, Coin, Network},
     script::Script,
@@ -16,6 +20,8 @@ const LONGEST: usize = 90;
 /// Witness versions that Litecoin's consensus gives a meaning of their own (LIP 2, LIP 3): the HogEx output and
 /// peg-ins. A coinbase that carried one would make the block invalid.
 const MWEB_VERSIONS: [u8; 2] = [8, 9];
+/// Networks that an error names.
+const NAMED: usize = 3;
 
 /// The kind of an output script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,9 +89,11 @@ pub enum AddressError {
     TooLong,
     /// An address inside Litecoin's extension block.
     Mweb,
+    /// A taproot address of a coin without taproot.
+    NoTaproot,
     /// Right, but elsewhere.
     WrongNetwork {
-        /// The coins and networks it may belong to, as `litecoin mainnet, …`.
+        /// The coins and networks it may belong to, as `litecoin mainnet or …`.
         found: String,
     },
     /// The checksum doesn't match: a typing error.
@@ -109,6 +117,9 @@ impl fmt::Display for AddressError {
             AddressError::TooLong => write!(f, "is longer than {LONGEST} characters: give one address only"),
             AddressError::Mweb => f.write_str(
                 "is an MWEB address, which a coinbase can't pay: give a legacy or segwit address (L…, M…, ltc1…)",
+            ),
+            AddressError::NoTaproot => f.write_str(
+                "is a taproot address, from which anybody could take coins of this chain: give a legacy or segwit address",
             ),
             AddressError::WrongNetwork { found } => {
                 write!(f, "belongs to {found}: give an address of the coin and network that is mined")
@@ -134,7 +145,7 @@ pub fn parse(text: &str, coin: &'static Coin, network: &'static Network) -> Resu
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
-    let prefix = segwit_prefix(text);
+    let prefix = segwit_prefix(text, network);
     // These are longer than others, and their owner should hear the true reason.
     if prefix.is_some_and(|prefix| prefix.mweb) {
         return Err(AddressError::Mweb);
@@ -143,8 +154,9 @@ pub fn parse(text: &str, coin: &'static Coin, network: &'static Network) -> Resu
         return Err(AddressError::TooLong);
     }
     let script = match prefix {
-        Some(prefix) => parse_segwit(text, prefix.hrp, coin, network)?,
-        None => parse_base58(text, network)?,
+        // Namecoin's short parts also start legacy addresses by chance, whose checksum then tells.
+        Some(prefix) if base58ck::decode_check(text).is_err() => parse_segwit(text, prefix.hrp, coin, network)?,
+        _ => parse_base58(text, network)?,
     };
     let kind = AddressType::of(&script).expect("an address stands for a script of a known kind");
     Ok(Address { kind, script })
@@ -159,32 +171,9 @@ pub fn encode(script: &Script, coin: &Coin, network: &Network) -> Option<String>
         return Some(encode_base58(*network.p2sh.first()?, &hash));
     }
     let (version, program) = script.witness_program()?;
-    if !payable(version, coin) {
-        return None;
-    }
+    check_version(version, coin).ok()?;
     let hrp = Hrp::parse(network.hrp?).ok()?;
     bech32::segwit::encode(hrp, Fe32::try_from(version).ok()?, program).ok()
-}
-
-/// Whether a coinbase of the coin can pay `script` so that only its owner can spend it.
-pub fn is_payable(script: &Script, coin: &Coin) -> bool {
-    match AddressType::of(script) {
-        Some(AddressType::P2pkh | AddressType::P2sh) => true,
-        Some(AddressType::P2wpkh | AddressType::P2wsh) => coin.segwit,
-        Some(AddressType::P2tr) => coin.known_rules.contains(&"taproot"),
-        Some(AddressType::WitnessFuture) | None => false,
-    }
-}
-
-/// The script on another chain that the same key or script controls: key hashes and script hashes carry over, and a
-/// segwit key hash becomes a plain one where there is no segwit. `None` where nothing carries over.
-pub fn rederive(script: &Script, to: (&Coin, &Network)) -> Option<Script> {
-    match AddressType::of(script)? {
-        AddressType::P2pkh | AddressType::P2sh => Some(script.clone()),
-        AddressType::P2wpkh if to.0.segwit => Some(script.clone()),
-        AddressType::P2wpkh => Some(Script::p2pkh(script.witness_program()?.1.try_into().ok()?)),
-        AddressType::P2wsh | AddressType::P2tr | AddressType::WitnessFuture => None,
-    }
 }
 
 /// A human-readable part from the table.
@@ -195,14 +184,15 @@ struct Prefix {
 }
 
 /// The known human-readable part that `text` starts with, in any case: what stands before its last `1`.
-fn segwit_prefix(text: &str) -> Option<Prefix> {
+fn segwit_prefix(text: &str, network: &'static Network) -> Option<Prefix> {
     let (found, _) = text.rsplit_once('1')?;
     let of = |network: &'static Network| {
         let plain = network.hrp.map(|hrp| Prefix { hrp, mweb: false });
         let mweb = network.mweb_hrp.map(|hrp| Prefix { hrp, mweb: true });
         plain.into_iter().chain(mweb)
     };
-    COINS.iter().flat_map(|coin| coin.networks).flat_map(of).find(|prefix| prefix.hrp.eq_ignore_ascii_case(found))
+    let all = std::iter::once(network).chain(COINS.iter().flat_map(|coin| coin.networks));
+    all.flat_map(of).find(|prefix| prefix.hrp.eq_ignore_ascii_case(found))
 }
 
 fn parse_segwit(
@@ -228,17 +218,19 @@ fn parse_segwit(
     if version.to_u8() > 16 {
         return Err(AddressError::WitnessVersion(version.to_u8()));
     }
-    if !payable(version.to_u8(), coin) {
-        return Err(AddressError::Mweb);
-    }
+    check_version(version.to_u8(), coin)?;
     let segwit = unchecked.remove_checksum::<Bech32>().validate_segwit().map_err(|_| AddressError::Length)?;
     let program: Vec<u8> = segwit.byte_iter().collect();
     Script::witness(version.to_u8(), &program).ok_or(AddressError::Length)
 }
 
-/// Whether a coinbase of `coin` may carry a witness program of this version.
-fn payable(version: u8, coin: &Coin) -> bool {
-    !(coin.mweb && MWEB_VERSIONS.contains(&version))
+/// Whether a witness program of this version can be paid on `coin`.
+fn check_version(version: u8, coin: &Coin) -> Result<(), AddressError> {
+    match version {
+        1 if !coin.taproot => Err(AddressError::NoTaproot),
+        version if coin.mweb && MWEB_VERSIONS.contains(&version) => Err(AddressError::Mweb),
+        _ => Ok(()),
+    }
 }
 
 fn parse_base58(text: &str, network: &'static Network) -> Result<Script, AddressError> {
@@ -263,14 +255,18 @@ fn encode_base58(version: u8, hash: &[u8; 20]) -> String {
     base58ck::Base58CkString::encode_unbounded(&payload).to_string()
 }
 
-/// Names every network in the table that an address fits.
+/// Names the networks in the table that an address fits, or the first of them: many share their version bytes.
 fn elsewhere(fits: impl Fn(&Network) -> bool) -> AddressError {
-    let names: Vec<String> = COINS
+    let mut names: Vec<String> = COINS
         .iter()
         .flat_map(|coin| coin.networks.iter().map(move |network| (coin, network)))
         .filter(|(_, network)| fits(network))
         .map(|(coin, network)| format!("{} {}", coin.name, network.name))
         .collect();
+    if names.len() > NAMED {
+        names.truncate(NAMED);
+        names.push("another".to_string());
+    }
     if names.is_empty() { AddressError::Unknown } else { AddressError::WrongNetwork { found: names.join(" or ") } }
 }
 
@@ -350,18 +346,31 @@ mod tests {
     }
 
     #[test]
-    fn scripts_carry_over_to_another_chain_where_the_key_can_spend_them() {
-        let (litecoin, dogecoin) = (on("litecoin", "mainnet"), on("dogecoin", "mainnet"));
-        let hash = [5; 20];
-        let wpkh = Script::witness(0, &hash).unwrap();
-        assert_eq!(rederive(&Script::p2pkh(&hash), dogecoin), Some(Script::p2pkh(&hash)));
-        assert_eq!(rederive(&Script::p2sh(&hash), dogecoin), Some(Script::p2sh(&hash)));
-        assert_eq!(rederive(&wpkh, dogecoin), Some(Script::p2pkh(&hash)));
-        assert_eq!(rederive(&wpkh, litecoin), Some(wpkh));
-        for (version, length) in [(0, 32), (1, 32), (2, 20)] {
-            assert_eq!(rederive(&Script::witness(version, &vec![5; length]).unwrap(), dogecoin), None);
-        }
-        assert_eq!(rederive(&Script::from_bytes(vec![]), dogecoin), None);
+    fn nobody_is_paid_by_taproot_where_it_means_nothing() {
+        let (namecoin, mainnet) = on("namecoin", "mainnet");
+        let taproot = Script::witness(1, &[1; 32]).unwrap();
+        assert_eq!(parse(&witness_address("nc", 1, &[1; 32]), namecoin, mainnet), Err(AddressError::NoTaproot));
+        assert_eq!(encode(&taproot, namecoin, mainnet), None);
+        let segwit = parse(&witness_address("nc", 0, &[1; 32]), namecoin, mainnet);
+        assert_eq!(segwit.map(|address| address.kind), Ok(AddressType::P2wsh));
+    }
+
+    #[test]
+    fn a_legacy_address_that_starts_like_a_segwit_one_is_read_as_what_it_is() {
+        let hash_of =
+            |text: &str, (coin, network)| parse(text, coin, network).unwrap().script.p2pkh_hash().map(hex::encode);
+        let dogecoin = hash_of("nc12b6TZ8gj22MCz2eBTBMmWsQY2VbRXoh", on("dogecoin", "testnet"));
+        assert_eq!(dogecoin.unwrap(), "55a606070b031a0241a10e8803240a0001090e04");
+        let namecoin = hash_of("NC13bpJVCD93qMP72Lp35WnB8UP29KoEiD", on("namecoin", "mainnet"));
+        assert_eq!(namecoin.unwrap(), "a934c244755c66aebb0d6f9f5687038ffae8f00b");
+    }
+
+    #[test]
+    fn an_address_that_many_networks_share_names_a_few() {
+        let (litecoin, mainnet) = on("litecoin", "mainnet");
+        let error = parse(&encode_base58(111, &[1; 20]), litecoin, mainnet).unwrap_err().to_string();
+        let expected = "belongs to litecoin testnet or litecoin regtest or bitcoin testnet or another: ";
+        assert!(error.starts_with(expected), "{error}");
     }
 
     fn any_script() -> impl Strategy<Value = Script> {
@@ -381,7 +390,11 @@ mod tests {
         fn every_script_with_an_address_is_read_back_on_every_network(script in any_script()) {
             for (coin, network) in COINS.iter().flat_map(|coin| coin.networks.iter().map(move |network| (coin, network))) {
                 let witness = script.witness_program().map(|(version, _)| version);
-                let exists = witness.is_none_or(|version| coin.segwit && !(coin.mweb && matches!(version, 8 | 9)));
+                let exists = witness.is_none_or(|version| match version {
+                    1 => coin.taproot,
+                    8 | 9 => coin.segwit && !coin.mweb,
+                    _ => coin.segwit,
+                });
                 let text = encode(&script, coin, network);
                 prop_assert_eq!(text.is_some(), exists);
                 let Some(text) = text else { continue };

@@ -150,7 +150,7 @@ impl Coinbase {
         sha256d::Hash::from_engine(engine).to_byte_array()
     }
 
-    /// The transaction without its witness, as its id is taken of and as an auxpow carries it.
+    /// The transaction without witness, as its id is hashed and as proofs of merged mining show it.
     pub fn stripped(&self, extranonce1: &[u8], extranonce2: &[u8]) -> Vec<u8> {
         self.check_lengths(extranonce1, extranonce2);
         [&self.first, extranonce1, extranonce2, &self.second].concat()

@@ -1,4 +1,9 @@
-//! The coins and their networks as one static table. Code asks a row what it does; it never asks which coin it is.
+//! What a coin and its networks differ in from others, and the one table of them. Code asks a row what it does; it
+//! never asks which coin it is, and takes a row that is in no table as it takes the others.
+
+mod table;
+
+pub use table::COINS;
 
 use super::{encode::varint_len, pow::Hasher, script::Script, uint::U256};
 use crate::base::Hash32;
@@ -76,7 +81,7 @@ pub struct Coin {
     pub ticker: &'static str,
     /// The proof of work.
     pub algorithm: Algorithm,
-    /// Every network there is, mainnet first.
+    /// Every network that can be mined, and those that should be refused with a reason; mainnet first.
     pub networks: &'static [Network],
     /// The `rules` of the getblocktemplate request; where empty the request is `{}`.
     pub template_rules: &'static [&'static str],
@@ -84,6 +89,8 @@ pub struct Coin {
     pub known_rules: &'static [&'static str],
     /// Whether the coin has segregated witness at all.
     pub segwit: bool,
+    /// Whether it has taproot (BIP 341). Where witness version 1 means nothing, anybody can spend what it was paid.
+    pub taproot: bool,
     /// Whether the coin has MimbleWimble extension blocks (LIP 2, LIP 3).
     pub mweb: bool,
     /// Version bits that rigs may vary (BIP 320); 0 where they never may.
@@ -113,7 +120,8 @@ pub struct AuxPow {
 
 impl AuxPow {
     /// Whether a parent block of this version may carry the proof. Nodes refuse one whose version has their own chain
-    /// id in its upper half, which rigs that roll the version set by chance.
+    /// id in its upper half, since it might be a child itself. The versions of Litecoin and Bitcoin start at
+    /// 0x20000000, so only an id from 0x2000 up is met: by rigs that roll the version, by chance.
     pub const fn accepts_parent(&self, version: u32) -> bool {
         version >> 16 != self.chain_id
     }
@@ -167,156 +175,18 @@ impl Coin {
     pub fn network(&self, name: &str) -> Option<&'static Network> {
         self.networks.iter().find(|network| network.name == name)
     }
+
+    /// Whether its blocks can be made here without a parent. Those that only its node makes can't: a coinbase of ours
+    /// might lack what such a coin demands of it.
+    pub fn is_mined_alone(&self) -> bool {
+        self.auxpow.is_none_or(|auxpow| auxpow.work == AuxWork::Template)
+    }
 }
 
 /// The coin of that name.
 pub fn coin(name: &str) -> Option<&'static Coin> {
     COINS.iter().find(|coin| coin.name == name)
 }
-
-/// The bits that BIP 320 leaves to miners.
-const BIP320_MASK: u32 = 0x1fff_e000;
-
-const LITECOIN_TESTNET: Network = Network {
-    name: "testnet",
-    p2pkh: 111,
-    p2sh: &[58, 196],
-    hrp: Some("tltc"),
-    mweb_hrp: Some("tmweb"),
-    default_rpc_port: 19332,
-    maturity: 100,
-    auxpow_height: None,
-    mining_refused: None,
-};
-
-const BITCOIN_TESTNET: Network = Network {
-    name: "testnet",
-    p2pkh: 111,
-    p2sh: &[196],
-    hrp: Some("tb"),
-    mweb_hrp: None,
-    default_rpc_port: 18332,
-    maturity: 100,
-    auxpow_height: None,
-    mining_refused: None,
-};
-
-const DOGECOIN_MAINNET: Network = Network {
-    name: "mainnet",
-    p2pkh: 30,
-    p2sh: &[22],
-    hrp: None,
-    mweb_hrp: None,
-    default_rpc_port: 22555,
-    maturity: 240,
-    auxpow_height: Some(371_337),
-    mining_refused: None,
-};
-
-/// Every coin.
-pub static COINS: &[Coin] = &[
-    Coin {
-        name: "litecoin",
-        ticker: "LTC",
-        algorithm: Algorithm::Scrypt,
-        networks: &[
-            Network {
-                name: "mainnet",
-                p2pkh: 48,
-                p2sh: &[50, 5],
-                hrp: Some("ltc"),
-                mweb_hrp: Some("ltcmweb"),
-                default_rpc_port: 9332,
-                ..LITECOIN_TESTNET
-            },
-            LITECOIN_TESTNET,
-            Network { name: "regtest", hrp: Some("rltc"), default_rpc_port: 19443, ..LITECOIN_TESTNET },
-        ],
-        template_rules: &["mweb", "segwit"],
-        known_rules: &["csv", "segwit", "taproot", "testdummy", "mweb"],
-        segwit: true,
-        mweb: true,
-        version_rolling_mask: BIP320_MASK,
-        coinbase_version: 2,
-        dust: Dust::Rate(30_000),
-        sign_method: "signrawtransactionwithwallet",
-        replaceable_option: true,
-        default_max_fee: 1_000_000,
-        auxpow: None,
-    },
-    Coin {
-        name: "bitcoin",
-        ticker: "BTC",
-        algorithm: Algorithm::Sha256d,
-        networks: &[
-            Network {
-                name: "mainnet",
-                p2pkh: 0,
-                p2sh: &[5],
-                hrp: Some("bc"),
-                default_rpc_port: 8332,
-                ..BITCOIN_TESTNET
-            },
-            BITCOIN_TESTNET,
-            Network { name: "testnet4", default_rpc_port: 48332, ..BITCOIN_TESTNET },
-            Network {
-                name: "signet",
-                default_rpc_port: 38332,
-                mining_refused: Some("signet blocks must be signed by the network's operators: mine testnet4 instead"),
-                ..BITCOIN_TESTNET
-            },
-            Network { name: "regtest", hrp: Some("bcrt"), default_rpc_port: 18443, ..BITCOIN_TESTNET },
-        ],
-        template_rules: &["segwit"],
-        known_rules: &["csv", "segwit", "taproot", "testdummy"],
-        segwit: true,
-        mweb: false,
-        version_rolling_mask: BIP320_MASK,
-        coinbase_version: 2,
-        dust: Dust::Rate(3_000),
-        sign_method: "signrawtransactionwithwallet",
-        replaceable_option: true,
-        default_max_fee: 100_000,
-        auxpow: None,
-    },
-    Coin {
-        name: "dogecoin",
-        ticker: "DOGE",
-        algorithm: Algorithm::Scrypt,
-        networks: &[
-            DOGECOIN_MAINNET,
-            Network {
-                name: "testnet",
-                p2pkh: 113,
-                p2sh: &[196],
-                default_rpc_port: 44555,
-                auxpow_height: Some(158_100),
-                ..DOGECOIN_MAINNET
-            },
-            Network {
-                name: "regtest",
-                p2pkh: 111,
-                p2sh: &[196],
-                default_rpc_port: 18332,
-                maturity: 60,
-                auxpow_height: Some(20),
-                ..DOGECOIN_MAINNET
-            },
-        ],
-        template_rules: &[],
-        known_rules: &["csv"],
-        segwit: false,
-        mweb: false,
-        // The upper half of the version is the AuxPoW chain id; a block with another is refused.
-        version_rolling_mask: 0,
-        coinbase_version: 1,
-        dust: Dust::Flat(1_000_000),
-        sign_method: "signrawtransaction",
-        replaceable_option: false,
-        default_max_fee: 500_000_000,
-        auxpow: Some(AuxPow { chain_id: 98, work: AuxWork::Template }),
-    },
-];
 
 #[cfg(test)]
 mod tests {
@@ -335,10 +205,63 @@ mod tests {
             for rule in coin.template_rules {
                 assert!(coin.known_rules.contains(rule), "{rule} is asked for and not known");
             }
-            assert!(!coin.mweb || coin.segwit);
+            assert!(coin.segwit || !(coin.mweb || coin.taproot));
+            // A version holds the id and may have nothing rolled over it.
+            let auxpow_networks = coin.networks.iter().filter(|network| network.auxpow_height.is_some()).count();
+            match coin.auxpow {
+                Some(auxpow) => {
+                    assert!((1..0x8000).contains(&auxpow.chain_id) && coin.version_rolling_mask == 0);
+                    assert_eq!(auxpow_networks, coin.networks.len());
+                }
+                None => assert_eq!(auxpow_networks, 0),
+            }
         }
         assert_eq!(coin("monero"), None);
         assert_eq!(coin("litecoin").unwrap().network("signet"), None);
+    }
+
+    #[test]
+    fn chain_ids_are_those_of_their_coins_and_no_two_are_alike_under_one_parent() {
+        let mut found: Vec<(Algorithm, &str, u32)> = COINS
+            .iter()
+            .filter_map(|coin| coin.auxpow.map(|auxpow| (coin.algorithm, coin.ticker, auxpow.chain_id)))
+            .collect();
+        let scrypt = |ticker, id| (Algorithm::Scrypt, ticker, id);
+        let expected = [
+            scrypt("DOGE", 98),
+            scrypt("PEP", 63),
+            scrypt("BELLS", 16),
+            scrypt("LKY", 8_211),
+            scrypt("JKC", 8_224),
+            scrypt("SHIC", 74),
+            (Algorithm::Sha256d, "NMC", 1),
+        ];
+        assert_eq!(found, expected);
+        let key = |(algorithm, _, id): &(Algorithm, &str, u32)| (*algorithm == Algorithm::Scrypt, *id);
+        found.sort_by_key(key);
+        found.dedup_by_key(|row| key(row));
+        assert_eq!(found.len(), expected.len());
+    }
+
+    #[test]
+    fn three_coins_are_mined_without_a_parent() {
+        let alone = COINS.iter().filter(|coin| coin.is_mined_alone()).map(|coin| coin.ticker);
+        assert_eq!(alone.collect::<Vec<_>>(), ["LTC", "BTC", "DOGE"]);
+    }
+
+    #[test]
+    fn a_rolled_parent_meets_only_the_chain_ids_that_rolling_reaches() {
+        // Every version that Litecoin and Bitcoin nodes ask for starts at 0x20000000; rigs vary what BIP 320 leaves.
+        for coin in COINS {
+            let Some(auxpow) = coin.auxpow else { continue };
+            let met = (0..=0x1fff_u32).filter(|rolled| !auxpow.accepts_parent((0x2000 | rolled) << 16 | 0xe000));
+            let expected: &[u32] = match coin.ticker {
+                "LKY" => &[0x13],
+                "JKC" => &[0x20],
+                _ => &[],
+            };
+            assert_eq!(met.collect::<Vec<u32>>(), expected, "{}", coin.name);
+        }
     }
 
     #[test]

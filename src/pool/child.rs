@@ -9,6 +9,7 @@ use crate::coin::auxpow::{self, AuxTree, AuxTreeError};
 use crate::coin::block::{self, HEADER};
 use crate::coin::coinbase::{Coinbase, CoinbaseSpec, TxOut};
 use crate::coin::merkle;
+use crate::coin::params::AuxPow;
 use crate::coin::template::Template;
 
 use super::job::{JobError, fit};
@@ -31,6 +32,8 @@ pub struct ChildBlock {
     pub split: Split,
     /// The terms that the split follows.
     pub terms: Terms,
+    /// How its coin is merge-mined.
+    auxpow: AuxPow,
     /// `None` for a block that its node keeps.
     own: Option<Own>,
 }
@@ -50,6 +53,8 @@ pub struct ChildParts<'a> {
     pub index: usize,
     /// The chain.
     pub chain: &'a ChainSpec,
+    /// How its coin is merge-mined.
+    pub auxpow: AuxPow,
     /// Its node's template.
     pub template: &'a Rc<Template>,
     /// The terms in force on the chain.
@@ -66,11 +71,19 @@ impl ChildBlock {
     /// Shares out the template's value and builds the block around it. One that the node keeps pays the pool's address
     /// alone, and is shared out as balances.
     pub fn build(parts: &ChildParts) -> Result<ChildBlock, JobError> {
-        let chain = parts.index;
+        let (chain, auxpow) = (parts.index, parts.auxpow);
         if let Some(hash) = parts.template.node_block {
             let terms = Terms { max_outputs: 1, ..parts.terms.clone() };
             let split = checked_split(parts.template.value, &terms, parts.claims)?;
-            return Ok(ChildBlock { chain, template: Rc::clone(parts.template), hash, split, terms, own: None });
+            return Ok(ChildBlock {
+                chain,
+                template: Rc::clone(parts.template),
+                hash,
+                split,
+                terms,
+                auxpow,
+                own: None,
+            });
         }
         let terms = parts.terms.clone();
         let build = |template: &Template| {
@@ -86,12 +99,13 @@ impl ChildBlock {
         let root = merkle::root(coinbase.txid(&extranonce, &[]), &template.branch());
         let header = auxpow::child_header(&template, &root, parts.ntime);
         let own = Own { header, coinbase: coinbase.for_block(&extranonce, &[]) };
-        Ok(ChildBlock { chain, template, hash: block::block_id(&header), split, terms, own: Some(own) })
+        Ok(ChildBlock { chain, template, hash: block::block_id(&header), split, terms, auxpow, own: Some(own) })
     }
 
     /// A block as an earlier run left it; `None` when it is not the one that was committed to.
     pub fn restore(
         chain: usize,
+        auxpow: AuxPow,
         template: Rc<Template>,
         split: Split,
         terms: Terms,
@@ -102,7 +116,7 @@ impl ChildBlock {
             (None, Some(hash)) => hash,
             _ => return None,
         };
-        Some(ChildBlock { chain, template, hash, split, terms, own })
+        Some(ChildBlock { chain, template, hash, split, terms, auxpow, own })
     }
 
     /// What the block has beside its template; `None` for one that its node keeps.
@@ -173,13 +187,12 @@ pub struct ParentWork<'a> {
 }
 
 impl Children {
-    /// The blocks, of a chain each, with their places in `chains`.
-    pub fn new(blocks: Vec<ChildBlock>, chains: &[ChainSpec]) -> Result<Children, AuxTreeError> {
+    /// The blocks, of a chain each.
+    pub fn new(blocks: Vec<ChildBlock>) -> Result<Children, AuxTreeError> {
         if blocks.is_empty() {
             return Ok(Children::default());
         }
-        let id = |block: &ChildBlock| chains[block.chain].coin.auxpow.map_or(0, |auxpow| auxpow.chain_id);
-        let leaves: Vec<(u32, Hash32)> = blocks.iter().map(|block| (id(block), block.hash)).collect();
+        let leaves: Vec<(u32, Hash32)> = blocks.iter().map(|block| (block.auxpow.chain_id, block.hash)).collect();
         Ok(Children { tree: Some(AuxTree::build(&leaves)?), blocks })
     }
 
@@ -199,8 +212,10 @@ impl Children {
     }
 
     /// The blocks whose target a proof of work meets, by their places: bit n stands for block n.
-    pub fn solved_by(&self, pow: &Hash32) -> u8 {
-        let solved = self.blocks.iter().enumerate().filter(|(_, block)| block.template.target.is_met_by(pow));
+    /// One whose nodes would refuse a parent of this version, for it has their chain id, is not solved.
+    pub fn solved_by(&self, pow: &Hash32, version: u32) -> u8 {
+        let solves = |block: &ChildBlock| block.template.target.is_met_by(pow) && block.auxpow.accepts_parent(version);
+        let solved = self.blocks.iter().enumerate().filter(|(_, block)| solves(block));
         solved.fold(0, |solved, (place, _)| solved | 1 << place)
     }
 

@@ -36,7 +36,7 @@ impl Identity {
         self.named.iter().find(|(of, _)| *of == chain).map(|(_, script)| script)
     }
 
-    /// Whether it is the parent's script and nothing more. Only such have accounts.
+    /// Whether it is the parent's script and nothing more.
     pub fn is_plain(&self) -> bool {
         self.named.is_empty()
     }

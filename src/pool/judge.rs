@@ -181,7 +181,7 @@ pub fn judge(
     } else {
         Ok(fingerprint)
     };
-    let (parent, children) = (template.target.is_met_by(&pow), job.children.solved_by(&pow));
+    let (parent, children) = (template.target.is_met_by(&pow), job.children.solved_by(&pow, version));
     Verdict { solves: (parent || children != 0).then_some(Solution { header, parent, children }), credit }
 }
 

@@ -29,9 +29,9 @@ impl Miners {
         Ok(registry)
     }
 
-    /// The id of a script that was credited before, or that was paid for the work of another identity.
-    pub fn find(&self, script: &Script) -> Option<MinerId> {
-        self.by_identity.get(&script.clone().into()).copied()
+    /// The id of an identity that was credited before, or that has an account for the work of another.
+    pub fn find(&self, identity: &Identity) -> Option<MinerId> {
+        self.by_identity.get(identity).copied()
     }
 
     /// Every id that works, or did, for a script of the parent chain, whatever it names beside it, and whether or not
@@ -111,7 +111,7 @@ mod tests {
         assert!(miners.insert(8, plain(8)));
         assert!(!miners.insert(8, plain(8)));
         assert_eq!(miners.reserve(&plain(9)), Some(9));
-        assert_eq!((miners.find(&script(9)), miners.script(9)), (None, None), "asking makes nothing permanent");
+        assert_eq!((miners.find(&plain(9)), miners.script(9)), (None, None), "asking makes nothing permanent");
         assert_eq!(miners.all_of(&script(9)).collect::<Vec<_>>(), [9]);
     }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!((miners.reserve(&plain(2)), miners.reserve(&plain(1))), (Some(1), Some(2)));
         assert!(miners.insert(2, plain(1)));
         miners.release(&plain(1));
-        assert_eq!(miners.find(&script(1)), Some(2), "work is for ever");
+        assert_eq!(miners.find(&plain(1)), Some(2), "work is for ever");
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         }
         assert_eq!(miners.reserve(&pair(3)), Some(5));
         assert_eq!(miners.all_of(&script(5)).collect::<Vec<_>>(), [1, 3, 0, 5]);
-        assert_eq!((miners.find(&script(5)), miners.find(&script(1))), (Some(1), None));
+        assert_eq!((miners.find(&plain(5)), miners.find(&plain(1))), (Some(1), None));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::fmt;
 
 use crate::base::time::Now;
-use crate::coin::address;
 use crate::coin::script::Script;
 
 use super::Pool;
@@ -40,8 +39,8 @@ impl Pool {
         if chain == 0 {
             return Err(NamingError::ParentChain);
         }
-        let coin = self.chains[chain].spec.coin;
-        if self.miners.script(miner).is_some_and(|script| address::is_payable(script, coin)) {
+        let has_own = self.chains[chain].ledger.named(miner).is_none() && self.payout_script(chain, miner).is_some();
+        if has_own {
             return Err(NamingError::HasAddress);
         }
         self.record_name(chain, miner, script, true, now);

@@ -1,6 +1,8 @@
-//! Which account a share counts for on each chain of a pool, and where that account can be paid. A chain's account is
-//! named by the output script that it pays there; where no script of the chain is known for a miner, by the parent's:
-//! such an account is owed, and not paid, until an address was [named](super::record::AddressNamed) for it.
+//! Which account a share counts for on each chain of a pool, and where that account can be paid. An account is that of an
+//! output script which is paid there: the one that a rig names for the chain, or the one that the parent's carries over
+//! to. Where neither is known it is the account of the parent's script: such a one is owed, and not paid, until an
+//! address was [named](super::record::AddressNamed) for it. A script that nothing carries over to has an account of its
+//! own where a rig names it, apart from the account that owes to the same script of the parent chain.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +45,24 @@ impl Pool {
         if let Some(named) = self.chains[chain].ledger.named(miner) {
             return Some(named);
         }
-        let script = self.miners.script(miner)?;
-        (chain == 0 || address::is_payable(script, self.chains[chain].spec.coin)).then_some(script)
+        let identity = self.miners.identity(miner)?;
+        let is_paid = || chain == 0 || self.carry_over(chain, identity.script()).as_ref() == Some(identity.script());
+        identity.named(chain as u8).or_else(|| is_paid().then_some(identity.script()))
+    }
+
+    /// The script that is paid on a chain for work that names nothing but `script` of the parent chain.
+    pub(super) fn carry_over(&self, chain: usize, script: &Script) -> Option<Script> {
+        let (parent, spec) = (&self.spec.chains[0], &self.spec.chains[chain]);
+        address::carry_over(script, parent.coin, (spec.coin, spec.network))
+    }
+
+    /// What an account of a chain is registered as that is paid at `script` there.
+    fn paid_at(&self, chain: usize, script: &Script) -> Identity {
+        if self.carry_over(chain, script).as_ref() == Some(script) {
+            script.clone().into()
+        } else {
+            Identity::new(script.clone(), vec![(chain as u8, script.clone())])
+        }
     }
 
     /// An account of a chain as people know it: by its address there, or by that of the parent chain where it has none.
@@ -69,7 +87,8 @@ impl Pool {
     /// The account of a chain that an address of it names, or one of the parent chain for which none was known there.
     pub fn account_of(&self, chain: usize, script: &Script) -> Option<MinerId> {
         let named = || self.chains[chain].ledger.names().find(|(_, named)| *named == script).map(|(miner, _)| miner);
-        self.miners.find(script).or_else(named)
+        let paid = (chain > 0).then(|| self.miners.find(&self.paid_at(chain, script))).flatten();
+        paid.or_else(|| self.miners.find(&script.clone().into())).or_else(named)
     }
 
     /// Everybody with work in the window or a balance on the chain, in order of their ids.
@@ -102,23 +121,22 @@ impl Pool {
     /// Makes a miner permanent, and gives the accounts that its work counts for, by chain.
     pub(super) fn register(&mut self, miner: MinerId, identity: &Identity) -> Box<[MinerId]> {
         self.keep(miner, identity.clone());
-        let parent = if identity.is_plain() { miner } else { self.account(identity.script(), miner) };
-        let child = |chain: usize| {
-            let spec = &self.chains[chain].spec;
+        let parent = if identity.is_plain() { miner } else { self.account(identity.script().clone().into(), miner) };
+        let paid_at = |chain: usize| {
             let named = identity.named(chain as u8).cloned();
-            named.or_else(|| address::rederive(identity.script(), (spec.coin, spec.network)))
+            let script = named.or_else(|| self.carry_over(chain, identity.script()))?;
+            Some(self.paid_at(chain, &script))
         };
-        let children: Vec<Option<Script>> = (1..self.chains.len()).map(child).collect();
-        let payee = |script: Option<Script>| script.map_or(parent, |script| self.account(&script, parent));
+        let children: Vec<Option<Identity>> = (1..self.chains.len()).map(paid_at).collect();
+        let payee = |account: Option<Identity>| account.map_or(parent, |account| self.account(account, parent));
         std::iter::once(parent).chain(children.into_iter().map(payee).collect::<Vec<_>>()).collect()
     }
 
-    /// The account of a script, which is made where there is none yet; `instead` when there are no more ids.
-    fn account(&mut self, script: &Script, instead: MinerId) -> MinerId {
-        let plain = Identity::from(script.clone());
-        match self.miners.reserve(&plain) {
+    /// The id of an account, which is made where there is none yet; `instead` when there are no more ids.
+    fn account(&mut self, identity: Identity, instead: MinerId) -> MinerId {
+        match self.miners.reserve(&identity) {
             Some(miner) => {
-                self.keep(miner, plain);
+                self.keep(miner, identity);
                 miner
             }
             None => instead,

@@ -5,6 +5,7 @@
 //! chain's part.
 
 mod link;
+mod source;
 mod tag;
 
 use std::collections::VecDeque;
@@ -15,7 +16,6 @@ use serde_json::value::RawValue;
 use crate::base::rng::Rng;
 use crate::base::time::{NEVER, Now, SECOND};
 use crate::base::{Hash32, parse_hash};
-use crate::coin::auxblock::AuxBlock;
 use crate::coin::params::{Coin, Network};
 use crate::coin::template::Template;
 use crate::wire::node_link::{Action, LinkError, NodeLink};
@@ -28,6 +28,7 @@ use tag::Tag;
 
 pub use super::submission::BlockVerdict;
 pub use link::{LinkAction, LinkKind};
+pub use source::Source;
 
 /// Something that the chain should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,20 +41,6 @@ pub enum UpstreamEvent {
         hash: Hash32,
         /// The answer.
         verdict: BlockVerdict,
-    },
-}
-
-/// What a node is asked for work with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// getblocktemplate: the block is made here.
-    Template,
-    /// getblocktemplate for a block that carries an auxpow: only from the network's first such height on.
-    MergedTemplate,
-    /// createauxblock: the block is the node's own, and pays this address.
-    NodeBlock {
-        /// As the node reads it.
-        payee: String,
     },
 }
 
@@ -114,7 +101,7 @@ impl Upstream {
         let mut rng = Rng::new(seed);
         let mut link = || NodeLink::new(spec.authority.clone(), spec.path.clone(), rng.next_u64());
         let (calls, long_poll) = (link(), link());
-        let submissions = Submissions::new(matches!(source, Source::NodeBlock { .. }));
+        let submissions = Submissions::new(source.is_node_block());
         Upstream {
             source,
             coin,
@@ -173,7 +160,7 @@ impl Upstream {
     /// Blocks that the node makes pay this address from now on.
     pub fn set_payee(&mut self, payee: String, now: Now) {
         let source = Source::NodeBlock { payee };
-        if matches!(self.source, Source::NodeBlock { .. }) && self.source != source {
+        if self.source.is_node_block() && self.source != source {
             self.source = source;
             // The one at hand pays another.
             self.template = None;
@@ -244,7 +231,7 @@ impl Upstream {
             .min(due(Tag::Template, self.template_at))
             .min(due(Tag::Tip, self.tip_at))
             .min(due(Tag::ChainInfo, self.info_at))
-            .min(if self.has_long_polls() && self.ready_template().is_some() {
+            .min(if self.source.has_long_polls() && self.ready_template().is_some() {
                 due(Tag::LongPoll, self.long_poll_at)
             } else {
                 NEVER
@@ -332,7 +319,7 @@ impl Upstream {
             }
         }
         if is_due(&self.outstanding, Tag::Template, self.template_at) {
-            self.call(Tag::Template, self.template_request(None), now);
+            self.call(Tag::Template, self.source.request(self.coin, None), now);
         }
         if is_due(&self.outstanding, Tag::Tip, self.tip_at) {
             self.tip_at = now.mono_ms + TIP_MS;
@@ -345,17 +332,13 @@ impl Upstream {
                 self.call(Tag::Peers, "[]".to_string(), now);
             }
         }
-        let template = self.ready_template().filter(|_| self.has_long_polls());
+        let template = self.ready_template().filter(|_| self.source.has_long_polls());
         let long_poll_id = template.map(|template| template.long_poll_id.clone());
         if let Some(id) = long_poll_id
             && is_due(&self.outstanding, Tag::LongPoll, self.long_poll_at)
         {
-            self.call(Tag::LongPoll, self.template_request(Some(&id)), now);
+            self.call(Tag::LongPoll, self.source.request(self.coin, Some(&id)), now);
         }
-    }
-
-    fn has_long_polls(&self) -> bool {
-        !matches!(self.source, Source::NodeBlock { .. })
     }
 
     fn call(&mut self, tag: Tag, params: String, now: Now) {
@@ -368,20 +351,6 @@ impl Upstream {
         };
         taken.expect("of each kind one call is outstanding at most, far fewer than the queue holds");
         self.outstanding[tag as usize] = true;
-    }
-
-    fn template_request(&self, long_poll_id: Option<&str>) -> String {
-        if let Source::NodeBlock { payee } = &self.source {
-            return serde_json::json!([payee]).to_string();
-        }
-        let mut request = serde_json::Map::new();
-        if !self.coin.template_rules.is_empty() {
-            request.insert("rules".into(), self.coin.template_rules.into());
-        }
-        if let Some(id) = long_poll_id {
-            request.insert("longpollid".into(), id.into());
-        }
-        serde_json::Value::Array(vec![request.into()]).to_string()
     }
 
     fn handle_answer(&mut self, tag: Tag, answer: Result<Box<RawValue>, LinkError>, now: Now) {
@@ -435,7 +404,7 @@ impl Upstream {
     }
 
     fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
-        match self.read_template(result) {
+        match self.source.read(result, self.coin, self.network) {
             Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
             Ok(template) => {
                 if self.state != NodeState::Ready {
@@ -460,20 +429,6 @@ impl Upstream {
             }
             Err(reason) => self.fail(NodeState::TemplateRefused, reason, now),
         }
-    }
-
-    fn read_template(&self, result: &RawValue) -> Result<Template, String> {
-        let bytes = result.get().as_bytes();
-        let template = match self.source {
-            Source::NodeBlock { .. } => AuxBlock::parse(bytes, self.coin).map(Template::from),
-            Source::Template | Source::MergedTemplate => Template::parse(bytes, self.coin),
-        };
-        let template = template.map_err(|error| error.to_string())?;
-        let first = self.network.auxpow_height.filter(|_| self.source != Source::Template).unwrap_or(0);
-        if template.height < first {
-            return Err(format!("merged mining begins with block {first}, the next one is {}", template.height));
-        }
-        Ok(template)
     }
 
     fn take_failure(&mut self, tag: Tag, error: &LinkError, now: Now) {

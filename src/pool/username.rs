@@ -122,7 +122,8 @@ fn identity(head: &str, chains: &[ChainSpec]) -> Result<Identity, UsernameError>
     // What would be derived anyway is not named: the same people are one identity.
     let named = children.filter_map(|((index, chain), script)| {
         let script = script?;
-        (address::rederive(&parent, (chain.coin, chain.network)).as_ref() != Some(&script)).then_some((index, script))
+        let carried_over = address::carry_over(&parent, chains[0].coin, (chain.coin, chain.network));
+        (carried_over.as_ref() != Some(&script)).then_some((index, script))
     });
     let named = named.collect();
     Ok(Identity::new(parent, named))

@@ -172,9 +172,11 @@ impl Pool {
         for index in 1..self.chains.len() {
             let Some(template) = self.chains[index].choose(now).map(Rc::clone) else { continue };
             let chain = &self.chains[index];
+            let Some(auxpow) = chain.spec.coin.auxpow else { continue };
             let built = ChildBlock::build(&ChildParts {
                 index,
                 chain: &chain.spec,
+                auxpow,
                 template: &template,
                 terms: chain.ledger.terms(),
                 claims: &self.claims(index),
@@ -195,7 +197,7 @@ impl Pool {
                 }
             }
         }
-        Children::new(blocks, &self.spec.chains).expect("the configuration has each chain id once")
+        Children::new(blocks).expect("the configuration has each chain id once")
     }
 }
 

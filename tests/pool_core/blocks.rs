@@ -22,7 +22,7 @@ fn status(scene: &Scene) -> Vec<BlockStatus> {
 
 /// Owed to and paid to a rig's address.
 fn account(scene: &Scene, number: u8) -> (i64, u64) {
-    let miner = scene.pool.miners().find(&script(number)).expect("the address was credited");
+    let miner = scene.pool.miners().find(&script(number).into()).expect("the address was credited");
     let account = scene.pool.chains()[0].ledger.account(miner);
     (account.balance, account.paid)
 }

@@ -92,7 +92,7 @@ fn a_block_settles_by_the_coinbase_that_it_was_found_with() {
     assert_eq!((&block.status, block.found.outputs.len()), (&BlockStatus::Accepted, NARROW));
     ledger.check().unwrap();
     for number in 1..=MINERS {
-        let account = ledger.account(scene.pool.miners().find(&script(number)).unwrap());
+        let account = ledger.account(scene.pool.miners().find(&script(number).into()).unwrap());
         if usize::from(number) <= NARROW {
             assert_eq!((account.balance, account.paid), (0, sent[usize::from(number) - 1].1), "{number}");
         } else {

@@ -173,7 +173,7 @@ impl Day {
                 (*acknowledged..=*sent).contains(&shares),
                 "{what}: {shares} shares of {sent}, {acknowledged} told"
             );
-            let miner = self.scene.pool.miners().find(&script(*address));
+            let miner = self.scene.pool.miners().find(&script(*address).into());
             let account = miner.map(|miner| chain.ledger.account(miner)).unwrap_or_default();
             let on_chain = paid.get(script(*address).as_bytes()).copied().unwrap_or_default();
             assert_eq!(account.paid, on_chain, "{what}: address {address}");

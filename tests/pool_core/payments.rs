@@ -77,7 +77,7 @@ fn mine(scene: &mut Scene, name: &str, count: u32) {
 }
 
 fn miner(scene: &Scene, number: u8) -> MinerId {
-    scene.pool.miners().find(&script(number)).expect("the address was credited")
+    scene.pool.miners().find(&script(number).into()).expect("the address was credited")
 }
 
 /// Owed, held by payments, and received.

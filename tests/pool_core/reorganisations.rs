@@ -15,7 +15,7 @@ fn names(scene: &Scene) -> Vec<&'static str> {
 
 /// Owed to and paid to a rig's address.
 fn account(scene: &Scene, number: u8) -> (i64, u64) {
-    let miner = scene.pool.miners().find(&script(number)).expect("the address was credited");
+    let miner = scene.pool.miners().find(&script(number).into()).expect("the address was credited");
     let account = scene.pool.chains()[0].ledger.account(miner);
     (account.balance, account.paid)
 }
@@ -66,7 +66,7 @@ fn a_block_is_confirmed_at_the_coins_maturity_and_then_left_alone() {
     assert_eq!(names(&scene), ["accepted"], "99 confirmations");
     extend(&mut scene, "d", 1);
     assert_eq!(names(&scene), ["confirmed"]);
-    let miner = scene.pool.miners().find(&script(1)).unwrap();
+    let miner = scene.pool.miners().find(&script(1).into()).unwrap();
     assert_eq!(scene.pool.chains()[0].ledger.account(miner).paid, 309_375_000);
     assert!(scene.pool.chains()[0].watched.is_empty());
     // Whatever becomes of the chain now is beyond what a pool can follow.

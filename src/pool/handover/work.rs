@@ -169,7 +169,7 @@ impl Works {
             let template = templates.get(template as usize).ok_or(wrong("a job lacks its template"))?;
             let children = children.into_iter().map(|child| child.restore(chains, &templates));
             let children: Option<Vec<ChildBlock>> = children.collect();
-            let children = children.and_then(|blocks| Children::new(blocks, chains).ok());
+            let children = children.and_then(|blocks| Children::new(blocks).ok());
             let children = children.ok_or(wrong("a job's blocks of merge-mined chains can't be"))?;
             let job = Job::restore(kept, Rc::clone(template), children, rolling_mask, pause_ms, now.mono_ms);
             if jobs.last().is_some_and(|last| last.seq >= job.seq || (job.stale && !last.stale)) {
@@ -200,7 +200,7 @@ impl KeptChild {
         let chain = usize::from(self.chain);
         let is_child = (1..chains.len()).contains(&chain);
         let template = Rc::clone(templates.get(self.template as usize).filter(|_| is_child)?);
-        ChildBlock::restore(chain, template, self.split, self.terms, own)
+        ChildBlock::restore(chain, chains[chain].coin.auxpow?, template, self.split, self.terms, own)
     }
 }
 

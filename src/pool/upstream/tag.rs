@@ -21,8 +21,8 @@ impl Tag {
     /// The node's name for the call, where work comes from `source`.
     pub(super) fn method(self, source: &Source) -> &'static str {
         match self {
-            Tag::Template if matches!(source, Source::NodeBlock { .. }) => "createauxblock",
-            Tag::Submit if matches!(source, Source::NodeBlock { .. }) => "submitauxblock",
+            Tag::Template if source.is_node_block() => "createauxblock",
+            Tag::Submit if source.is_node_block() => "submitauxblock",
             Tag::Template | Tag::LongPoll => "getblocktemplate",
             Tag::Tip => "getbestblockhash",
             Tag::ChainInfo => "getblockchaininfo",
