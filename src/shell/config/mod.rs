@@ -3,6 +3,7 @@
 
 pub mod check;
 mod json;
+mod merge;
 mod node;
 mod payments;
 mod ports;
@@ -172,14 +173,19 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let vardiff = object.section("vardiff", vardiff);
     let network = parent.as_ref().map_or(default::NETWORK, |parent| parent.spec.network.name);
     let mut chain_names: Vec<String> = parent.iter().map(|parent| parent.spec.name.clone()).collect();
-    let mut merged = false;
-    let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
-        merged = true;
-        chain(object, network, &mut chain_names, |_| Some(()))
-    });
-    if merged {
-        object.wrong("merge", "merged mining is not available in this version; take it out");
+    let parent_coin = parent.as_ref().map(|parent| parent.spec.coin);
+    if let Some(coin) = parent_coin.filter(|coin| !coin.is_mined_alone()) {
+        let what = format!("{} is mined together with another coin only; put it into \"merge\" of that one", coin.name);
+        object.wrong("coin", what);
     }
+    let mut merged = Vec::new();
+    let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
+        let child = chain(object, network, &mut chain_names, |_| Some(()));
+        if let (Some(child), Some(parent)) = (&child, parent_coin) {
+            merge::check(object, parent, child.spec.coin, &mut merged);
+        }
+        child
+    });
     let (parent, (listen, stratum), vardiff) = (parent?, stratum?, vardiff?);
     let (window_hours, max_miners) = parent.more;
     let mut chains = vec![parent.spec];

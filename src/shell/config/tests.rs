@@ -367,25 +367,53 @@ fn networks_that_can_not_be_mined_are_refused_with_their_reason() {
     assert_eq!(errors, [format!("pools[0].network: {reason}")]);
 }
 
-#[test]
-fn merged_chains_are_read_in_full_and_then_refused() {
-    let refused = "pools[0].merge: merged mining is not available in this version; take it out";
-    let dogecoin = coin("dogecoin").unwrap();
+/// A merge-mined chain as it stands in a configuration.
+fn child(name: &str) -> Value {
+    let coin = coin(name).unwrap();
     let script = crate::coin::script::Script::p2pkh(&[7; 20]);
-    let address = address::encode(&script, dogecoin, dogecoin.network("mainnet").unwrap()).unwrap();
-    let child = json!({
-        "name": "doge", "coin": "dogecoin", "nodes": [{ "url": "http://a" }], "payout": { "address": address }
-    });
-    case("/pools/0/merge", json!([child]), &[refused]);
-    let spoilt = with(child, "/payout", json!({ "adress": "D" }));
+    let address = address::encode(&script, coin, coin.network("mainnet").unwrap()).unwrap();
+    json!({ "coin": name, "nodes": [{ "url": "http://a" }], "payout": { "address": address } })
+}
+
+#[test]
+fn merged_chains_are_read_with_the_parents_network_and_their_mistakes_are_placed() {
+    let config = read_value(&with(sample(), "/pools/0/merge", json!([child("dogecoin"), child("pepecoin")]))).unwrap();
+    let chains = &config.pools[0].spec.chains;
+    let names: Vec<(&str, &str)> = chains.iter().map(|chain| (chain.name.as_str(), chain.network.name)).collect();
+    assert_eq!(names, [("ltc", "mainnet"), ("doge", "mainnet"), ("pep", "mainnet")]);
+    assert_eq!(config.pools[0].secrets.len(), 3);
+    let spoilt = with(child("dogecoin"), "/payout", json!({ "adress": "D" }));
     case(
         "/pools/0/merge",
         json!([spoilt]),
         &[
             "pools[0].merge[0].payout.address: is missing; add it",
             "pools[0].merge[0].payout.adress: unknown key; did you mean \"address\"?",
-            refused,
         ],
+    );
+}
+
+#[test]
+fn coins_that_cannot_be_mined_together_are_refused() {
+    let cases = [
+        (json!([child("bitcoin")]), "pools[0].merge[0].coin: bitcoin can't be merge-mined; give it a pool of its own"),
+        (
+            json!([child("namecoin")]),
+            "pools[0].merge[0].coin: namecoin has another proof of work than litecoin, and can't be mined with it",
+        ),
+        (
+            json!([child("dogecoin"), with(child("dogecoin"), "/name", json!("other"))]),
+            "pools[0].merge[1].coin: dogecoin has the chain id of dogecoin; only one of them can be mined here",
+        ),
+    ];
+    for (merge, expected) in cases {
+        case("/pools/0/merge", merge, &[expected]);
+    }
+    let alone = with(sample(), "/pools/0", child("pepecoin"));
+    let errors = read_value(&alone).unwrap_err().0;
+    assert_eq!(
+        errors,
+        ["pools[0].coin: pepecoin is mined together with another coin only; put it into \"merge\" of that one"]
     );
 }
 
