@@ -20,9 +20,11 @@ impl Id {
     /// The id of what nobody waits for an answer to.
     pub const NULL: Id = Id(Bytes::Short { len: 4, bytes: *b"null\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" });
 
-    /// Takes one JSON value without blanks around it; `None` where it is a boolean, a list or an object.
+    /// Takes one JSON value without blanks around it; `None` where it is a boolean, a list or an object, or a number
+    /// so large that who reads the answer may not be able to.
     pub fn read(json: &str) -> Option<Id> {
         match json.as_bytes() {
+            [b'-' | b'0'..=b'9', ..] if !is_readable(json) => None,
             [b'"' | b'-' | b'0'..=b'9' | b'n', ..] => Some(Id::of(json.as_bytes())),
             _ => None,
         }
@@ -53,6 +55,13 @@ impl Id {
     }
 }
 
+/// Whether a JSON number is within what a double holds, as few readers take more.
+fn is_readable(number: &str) -> bool {
+    // Every number of a usual rig: below 10^300 whatever its digits are.
+    let is_plain = number.len() < 300 && !number.contains(['e', 'E']);
+    is_plain || number.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
 impl PartialEq for Id {
     fn eq(&self, other: &Id) -> bool {
         self.as_bytes() == other.as_bytes()
@@ -78,6 +87,11 @@ mod tests {
         for json in ["true", "false", "[1]", "{}", ""] {
             assert_eq!(Id::read(json), None, "{json}");
         }
+        // Valid JSON, but no number to most who read it.
+        for json in ["5e00505", "-1E400", &"9".repeat(400)] {
+            assert_eq!(Id::read(json), None, "{json}");
+        }
+        assert!(Id::read("1e300").is_some() && Id::read(&"9".repeat(305)).is_some());
         assert!(Id::NULL.is_null() && Id::read("null").unwrap().is_null() && !Id::read("0").unwrap().is_null());
     }
 }
