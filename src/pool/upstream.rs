@@ -406,11 +406,16 @@ impl Upstream {
     fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
         match self.source.read(result, self.coin, self.network) {
             Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
-            Ok(template) => {
+            Ok(mut template) => {
                 if self.state != NodeState::Ready {
                     log::info!("node {} is ready at height {}", self.spec.url, template.height);
                 }
-                let is_new_tip = self.template.as_ref().is_none_or(|old| old.prev_hash != template.prev_hash);
+                let on_same_tip = self.template.as_ref().filter(|old| old.prev_hash == template.prev_hash);
+                let is_new_tip = on_same_tip.is_none();
+                // A block takes most transactions with it, and is not waited with.
+                if let Some(old) = on_same_tip {
+                    template.share_with(old);
+                }
                 let tip_height = template.height.saturating_sub(1);
                 self.template = Some(Rc::new(template));
                 self.template_ms = Some(now.mono_ms);

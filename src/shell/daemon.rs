@@ -41,6 +41,8 @@ const SIGNALS: Token = Token(usize::MAX);
 const FIRST_PEER: usize = 1 << 10;
 /// A peer that was said goodbye may take this long to close.
 const LINGER_MS: u64 = 2_000;
+/// A disk that takes this long to write a batch holds up everything that the pool does.
+const SLOW_COMMIT_MS: u64 = 1_000;
 /// On stop, what is still to be sent gets this long.
 const FAREWELL_MS: u64 = 500;
 
@@ -259,9 +261,14 @@ impl Daemon {
         }
         let pools = self.pools.iter_mut().enumerate().filter(|(index, _)| due.contains(index));
         let batches: Vec<(usize, &Batch)> = pools.map(|(index, pool)| (index, pool.batch(now))).collect();
+        let begun = self.clock.now();
         let outcome = self.store.commit(&batches).map_err(|error| error.to_string());
         // What follows is timed from when the disk was done.
         let now = self.clock.now();
+        let took_ms = now.mono_ms.saturating_sub(begun.mono_ms);
+        if took_ms >= SLOW_COMMIT_MS {
+            log::warn!("the disk took {took_ms} ms to write the ledger; everything waited for it");
+        }
         for index in due {
             let pool = &mut self.pools[index];
             match &outcome {
@@ -344,7 +351,7 @@ impl Daemon {
                 let _ = peer.stream.flush();
             }
         }
-        log::info!("stopped");
+        log::info!("stopped within {} ms", self.clock.now().mono_ms.saturating_sub(now.mono_ms));
     }
 }
 
