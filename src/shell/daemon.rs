@@ -65,9 +65,10 @@ pub struct Daemon {
     service: Service,
     started_ms: u64,
     rpc_peers: usize,
-    rig_peers: usize,
-    /// Rigs for which there are file descriptors.
-    rig_room: usize,
+    /// Connections of rigs, by pool.
+    rig_peers: Vec<usize>,
+    /// Rigs of each pool for which there are file descriptors.
+    rig_room: Vec<usize>,
     stopping: bool,
     buffer: Box<[u8]>,
 }
@@ -111,7 +112,7 @@ impl Daemon {
             service: Service::start(),
             started_ms: now.mono_ms,
             rpc_peers: 0,
-            rig_peers: 0,
+            rig_peers: vec![0; config.pools.len()],
             rig_room: room_for_rigs(config),
             stopping: false,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
