@@ -252,12 +252,14 @@ impl Daemon {
         }
     }
 
-    /// Writes every batch that is due, in one transaction, and tells the pools. `None` when nothing was due.
+    /// Writes what waits, in one transaction, and tells the pools. `None` when nothing was due. What is due of one pool
+    /// takes along what waits of the others: the disk is synced as often as for one alone.
     fn commit(&mut self, now: Now) -> Option<Result<(), String>> {
-        let due: Vec<usize> = (0..self.pools.len()).filter(|index| self.pools[*index].batch_due(now)).collect();
-        if due.is_empty() {
+        if !self.pools.iter().any(|pool| pool.batch_due(now)) {
             return None;
         }
+        let is_written = |index: &usize| self.pools[*index].batch_due(now) || self.pools[*index].awaits_commit();
+        let due: Vec<usize> = (0..self.pools.len()).filter(is_written).collect();
         let pools = self.pools.iter_mut().enumerate().filter(|(index, _)| due.contains(index));
         let batches: Vec<(usize, &Batch)> = pools.map(|(index, pool)| (index, pool.batch(now))).collect();
         let outcome = self.store.commit(&batches).map_err(|error| error.to_string());
