@@ -101,7 +101,7 @@ fn configure(folder: &Path, node: SocketAddr, [stratum, rpc]: [SocketAddr; 2]) -
 
 #[track_caller]
 fn wait_for(what: &str, crowd: &Crowd, is_so: impl Fn(&Tally) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     while !is_so(&crowd.tally()) {
         let tally = crowd.tally();
         assert!(Instant::now() < deadline && tally.refused == 0, "waited in vain: {what}; {tally:?}");
