@@ -15,7 +15,7 @@ use crate::blocks::wait_for_work_on_tip;
 use crate::blocks::{credit_share, find_block, mine_announced_block, paid_outputs, pool_address, script_of_type};
 use crate::chain::Chain;
 use crate::kind::BITCOIND;
-use crate::miner::{Miner, PATIENCE, Port, Want};
+use crate::miner::{Miner, PATIENCE, Port, Share, Want};
 use crate::node::Node;
 use crate::place::wait_for;
 use crate::pool::{Entry, Pool};
@@ -231,11 +231,13 @@ fn a_crowd_at_one_pools_port_is_not_seen_at_the_others() {
             }
         });
         let mut accepted = 0;
-        for _ in 0..10 {
-            for _ in 0..10 {
-                honest[0].catch_up().expect("the honest rig stays connected");
-                let share = honest[0].mine(Want::NotBlock);
-                assert_eq!(honest[0].submit(&share), Ok(true));
+        for _ in 0..8 {
+            let rig = &mut honest[0];
+            rig.catch_up().expect("the honest rig stays connected");
+            let found: Vec<Share> = (0..20).map(|_| rig.mine(Want::NotBlock)).collect();
+            let sent: Vec<u64> = found.iter().map(|share| rig.send_share(share).expect("the pool reads")).collect();
+            for id in sent {
+                assert_eq!(rig.reply(id, PATIENCE).unwrap(), Ok(json!(true)));
                 accepted += 1;
             }
             // New rigs find a place as well.
