@@ -7,6 +7,8 @@ mod chain;
 mod consistent;
 mod keeper;
 mod live;
+mod merged;
+mod merged_keeper;
 mod place;
 mod raw;
 mod rebuild;
