@@ -87,7 +87,10 @@ fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match config::read(path) {
         Ok(config) => print(&config::check::summary(&config)),
-        Err(errors) => complain(&errors.to_string(), WRONG_USAGE),
+        // This is what the status of the service shows, where nobody sees which file is meant.
+        Err(errors) => {
+            complain(&format!("{errors}\nedgepool: correct {}, and start the pool again", path.display()), WRONG_USAGE)
+        }
     }
 }
 
