@@ -1,5 +1,6 @@
 # Debian packages of another release or architecture, unpacked into a folder: through this machine's own apt settings
 # (mirrors, proxies), without touching its list of packages or architectures. Sourced, never run.
+# shellcheck shell=bash
 
 # The release whose packages are taken: the first with current kernels for the boards, and QEMU beside older releases.
 readonly DEBIAN_RELEASE=trixie

@@ -10,12 +10,15 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use edgepool::base::rng::Rng;
 
 const SECTOR: usize = 512;
+/// How long a flush takes: as on a card that is neither the best nor the worst.
+const FLUSH: Duration = Duration::from_millis(30);
 /// Where the partition EDGEPOOL begins.
 const BOOT_OFFSET: u64 = 4 << 20;
 
@@ -38,14 +41,32 @@ const FORCE_UNIT_ACCESS: u16 = 1;
 pub struct Card {
     file: PathBuf,
     socket: PathBuf,
-    store: Arc<Mutex<Store>>,
+    shared: Arc<Shared>,
 }
 
+/// The store, and the news that its `hold` has changed.
+#[derive(Debug)]
+struct Shared {
+    store: Mutex<Store>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
 struct Store {
     file: File,
     size: u64,
     /// Written and not flushed, by number of the sector: all that was written there, the newest last.
     cache: BTreeMap<u64, Vec<[u8; SECTOR]>>,
+    hold: Hold,
+}
+
+/// Whether the next flush is the last that the machine ever asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Hold {
+    No,
+    Wanted,
+    /// The machine waits for it in vain.
+    Held,
 }
 
 /// What a power cut did to the cache, in sectors.
@@ -63,18 +84,19 @@ impl Card {
         assert!(copied.success(), "{} can't be copied", image.display());
         let opened = File::options().read(true).write(true).open(&file).unwrap();
         let size = opened.metadata().unwrap().len();
-        let store = Arc::new(Mutex::new(Store { file: opened, size, cache: BTreeMap::new() }));
+        let store = Mutex::new(Store { file: opened, size, cache: BTreeMap::new(), hold: Hold::No });
+        let shared = Arc::new(Shared { store, changed: Condvar::new() });
         let socket = folder.join("socket");
         let listener = UnixListener::bind(&socket).unwrap();
-        let served = store.clone();
+        let served = shared.clone();
         thread::spawn(move || {
             for machine in listener.incoming().flatten() {
-                let store = served.clone();
+                let shared = served.clone();
                 // A machine that ends closes its connection, whatever it was about to say.
-                thread::spawn(move || serve(machine, &store));
+                thread::spawn(move || serve(machine, &shared));
             }
         });
-        Card { file, socket, store }
+        Card { file, socket, shared }
     }
 
     /// What the machine is told to use.
@@ -82,9 +104,18 @@ impl Card {
         format!("nbd+unix:///?socket={}", self.socket.display())
     }
 
+    /// Waits until the machine waits for a flush, and keeps it waiting: what is on the card then is the least certain. The
+    /// machine has to be killed next.
+    pub fn hold_flush(&self) {
+        let mut store = self.shared.store.lock().unwrap();
+        store.hold = Hold::Wanted;
+        drop(self.shared.changed.wait_while(store, |store| store.hold == Hold::Wanted).unwrap());
+    }
+
     /// The power goes while the machine is off already: each sector of the cache is on the card or lost, by chance.
     pub fn cut(&self, rng: &mut Rng) -> Loss {
-        let mut store = self.store.lock().unwrap();
+        let mut store = self.shared.store.lock().unwrap();
+        store.hold = Hold::No;
         let mut loss = Loss::default();
         // From nearly everything lost to nearly everything kept.
         let odds = rng.below(9) + 1;
@@ -102,7 +133,7 @@ impl Card {
 
     /// The machine is ended, not the card: everything that was written arrives.
     pub fn settle(&self) -> Loss {
-        let mut store = self.store.lock().unwrap();
+        let mut store = self.shared.store.lock().unwrap();
         let kept = store.cache.len();
         store.flush().unwrap();
         Loss { kept, lost: 0 }
@@ -178,8 +209,10 @@ fn newest(versions: &[[u8; SECTOR]]) -> &[u8; SECTOR] {
 }
 
 /// One machine's connection, until it ends.
-fn serve(mut machine: UnixStream, store: &Mutex<Store>) -> io::Result<()> {
-    negotiate(&mut machine, store.lock().unwrap().size)?;
+fn serve(mut machine: UnixStream, shared: &Shared) -> io::Result<()> {
+    let lock = || shared.store.lock().unwrap();
+    let size = lock().size;
+    negotiate(&mut machine, size)?;
     loop {
         let mut request = [0; 28];
         machine.read_exact(&mut request)?;
@@ -191,14 +224,26 @@ fn serve(mut machine: UnixStream, store: &Mutex<Store>) -> io::Result<()> {
         assert!(offset % SECTOR as u64 == 0 && length % SECTOR == 0, "QEMU asks for whole sectors");
         let mut reply = [&REPLY_MAGIC.to_be_bytes()[..], &0_u32.to_be_bytes(), &request[8..16]].concat();
         match kind {
-            0 => reply.extend(store.lock().unwrap().read(offset, length)?),
+            0 => reply.extend(lock().read(offset, length)?),
             1 => {
                 let mut bytes = vec![0; length];
                 machine.read_exact(&mut bytes)?;
-                store.lock().unwrap().write(offset, &bytes, flags & FORCE_UNIT_ACCESS != 0)?;
+                lock().write(offset, &bytes, flags & FORCE_UNIT_ACCESS != 0)?;
             }
             2 => return Ok(()),
-            3 => store.lock().unwrap().flush()?,
+            3 if lock().cache.is_empty() => {}
+            3 => {
+                thread::sleep(FLUSH);
+                let mut store = lock();
+                if store.hold != Hold::No {
+                    store.hold = Hold::Held;
+                    shared.changed.notify_all();
+                    // The machine hears no more, until its end closes the connection.
+                    drop(store);
+                    return io::copy(&mut machine, &mut io::sink()).map(|_| ());
+                }
+                store.flush()?;
+            }
             other => return Err(io::Error::new(ErrorKind::InvalidData, format!("request {other}"))),
         }
         machine.write_all(&reply)?;

@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::mdns;
 use crate::miner::{Miner, Want};
 use crate::node::{address_of, configuration, node};
 use crate::place::{Folder, wait_for};
@@ -80,9 +79,7 @@ fn first_start(vm: &mut Vm) -> String {
         crate::http::request("GET", vm.rpc_port, "/", None, b"", Duration::from_secs(10)).ok()
     });
     assert!(String::from_utf8_lossy(&there_too.body).contains("Not configured"));
-    wait_for("edgepool.local is answered", 60, || {
-        (mdns::address(vm.mdns_port, "edgepool.local")? == LEASE).then_some(())
-    });
+    wait_for("edgepool.local is answered", 60, || (vm.neighbour.address("edgepool.local")? == LEASE).then_some(()));
     let year = page.split("clock ").nth(1).and_then(|rest| rest.get(..4)).expect("the page shows the clock");
     assert!(year.parse::<u32>().unwrap() >= 2024, "the clock stands before the image was built: {year}");
     let shown = vm.shown();
@@ -103,6 +100,8 @@ fn configure_over_the_network(vm: &mut Vm, token: &str, configuration: &Value) -
         (Some(&*own), "{", 422, "is not valid JSON"),
         (Some(&*own), "{ \"pools\": [], \"bord\": 1 }", 422, "bord: unknown key; did you mean \"board\"?"),
         (Some(&*own), &*body.replacen('{', "{ \"data_dir\": \"/root\",", 1), 422, "data_dir"),
+        // What a page of somebody else makes a browser send.
+        (Some(&format!("{own}\r\nOrigin: http://elsewhere.example")), &*body, 403, "own page"),
         (Some(&*own), &*body, 200, "Saved"),
     ] {
         let reply = vm.page("POST", CONFIGURE, authorization, body.as_bytes()).unwrap();
@@ -110,7 +109,7 @@ fn configure_over_the_network(vm: &mut Vm, token: &str, configuration: &Value) -
         assert!(reply.status == status && said.contains(text), "{} instead of {status}: {said}", reply.status);
     }
     vm.wait_until_ready();
-    wait_for("barn.local is answered", 60, || (mdns::address(vm.mdns_port, "barn.local")? == LEASE).then_some(()));
+    wait_for("barn.local is answered", 60, || (vm.neighbour.address("barn.local")? == LEASE).then_some(()));
     wait_for("SSH is on", PATIENCE, || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, vm.ssh_port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;

@@ -10,10 +10,12 @@ use serde_json::json;
 use crate::card::Loss;
 use crate::miner::{Miner, Want};
 use crate::node::{address_of, configuration, node};
-use crate::place::Folder;
+use crate::place::{Folder, wait_for};
 use crate::vm::Vm;
 
 const CUTS: usize = 10;
+/// Acknowledged shares of each rig before a cut.
+const ENOUGH: u64 = 20;
 
 /// What the rigs of one address know of the shares of one round.
 #[derive(Default)]
@@ -68,7 +70,14 @@ fn every_acknowledged_share_survives_power_cuts() {
             for (miner, tally) in rigs.into_iter().zip(&tallies) {
                 scope.spawn(move || pour(miner, tally));
             }
-            thread::sleep(Duration::from_millis(1_500 + rng.below(1_500)));
+            wait_for("both rigs have shares acknowledged", 120, || {
+                tallies.iter().all(|tally| tally.acknowledged.load(Ordering::Relaxed) >= ENOUGH).then_some(())
+            });
+            thread::sleep(Duration::from_millis(rng.below(1_000)));
+            // Every other time at the worst moment: shares are written, and not yet flushed.
+            if round % 2 == 1 {
+                vm.card.hold_flush();
+            }
             vm.kill();
         });
         // The first time only the machine is killed, as a host that ends a virtual one; then the card loses its power too.
@@ -79,7 +88,6 @@ fn every_acknowledged_share_survives_power_cuts() {
         vm.wait_until_ready();
         for ((address, tally), counted) in addresses.iter().zip(&tallies).zip(&mut counted) {
             let (sent, acknowledged) = (tally.sent.load(Ordering::Relaxed), tally.acknowledged.load(Ordering::Relaxed));
-            assert!(acknowledged > 0, "round {round} poured nothing for {address}");
             let found = vm.share_count(address);
             let possible = *counted + acknowledged..=*counted + sent;
             assert!(possible.contains(&found), "round {round}, {address}: {found} shares, possible are {possible:?}");

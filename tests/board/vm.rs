@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::card::Card;
 use crate::http::{self, Reply};
+use crate::mdns::Neighbour;
 use crate::place::{free_port, wait_for};
 
 /// Where a machine under QEMU's user network sees this one.
@@ -34,8 +35,7 @@ pub struct Vm {
     pub rpc_port: u16,
     pub page_port: u16,
     pub ssh_port: u16,
-    /// UDP.
-    pub mdns_port: u16,
+    pub neighbour: Neighbour,
 }
 
 impl Vm {
@@ -49,22 +49,21 @@ impl Vm {
             rpc_port: free_port(),
             page_port: free_port(),
             ssh_port: free_port(),
-            mdns_port: free_port(),
+            neighbour: Neighbour::new(),
         }
     }
 
     /// Switches it on. Its clock knows nothing of today.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "the machine is on");
-        let forward = |protocol: &str, here: u16, there: u16| format!(",hostfwd={protocol}:127.0.0.1:{here}-:{there}");
-        let network = ["user,id=net".to_owned()]
+        let forward = |here: u16, there: u16| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}");
+        let network = ["user,id=host".to_owned()]
             .into_iter()
             .chain([
-                forward("tcp", self.stratum_port, 3333),
-                forward("tcp", self.rpc_port, 8080),
-                forward("tcp", self.page_port, 80),
-                forward("tcp", self.ssh_port, 22),
-                forward("udp", self.mdns_port, 5353),
+                forward(self.stratum_port, 3333),
+                forward(self.rpc_port, 8080),
+                forward(self.page_port, 80),
+                forward(self.ssh_port, 22),
             ])
             .collect::<String>();
         let output = File::options().create(true).append(true).open(self.console.with_extension("qemu")).unwrap();
@@ -78,8 +77,12 @@ impl Vm {
             .args(["-serial", "chardev:console"])
             .arg("-drive")
             .arg(format!("if=none,id=card,format=raw,cache=writeback,file={}", self.card.url()))
-            .args(["-device", "virtio-blk-pci,drive=card", "-netdev", &network])
-            .args(["-device", "virtio-net-pci,netdev=net,romfile=", "-device", "i6300esb"])
+            .args(["-device", "virtio-blk-pci,drive=card", "-device", "i6300esb"])
+            // This machine, a neighbour and the board on one hub.
+            .args(["-netdev", &network, "-netdev", &self.neighbour.device()])
+            .args(["-netdev", "hubport,id=one,hubid=0,netdev=host"])
+            .args(["-netdev", "hubport,id=two,hubid=0,netdev=neighbour"])
+            .args(["-netdev", "hubport,id=net,hubid=0", "-device", "virtio-net-pci,netdev=net,romfile="])
             .args(["-rtc", "base=1970-01-02T00:00:00"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())

@@ -27,11 +27,15 @@ address that the pool's part is paid to.
 <form method=post action="/cgi-bin/configure" enctype="text/plain">
 <textarea name=config rows=16>
 END
-    escape <"/boot/edgepool-example.json" 2>/dev/null || escape </etc/board/example.json
+    escape </etc/board/example.json
     echo '</textarea><p><button>Save, and start with it</button></form></div>'
 fi
-for file in /run/board/update-note; do [ ! -s "$file" ] || { echo '<div class=bad><pre>'; escape <"$file"; echo '</pre></div>'; }; done
+if [ -s /run/board/update-note ]; then
+    echo '<div class=bad><pre>'
+    escape </run/board/update-note
+    echo '</pre></div>'
+fi
 echo "<h2>This board</h2><p>$(escape </etc/board/version), system $(this_system); up $(cut -d. -f1 /proc/uptime) s; clock $(date -u '+%Y-%m-%d %H:%M') UTC; addresses $(addresses | tr '\n' ' ')</p>"
 echo '<h2>Log</h2><pre>'
-logread 2>/dev/null | tail -n 60 | escape
+logread 2>/dev/null | grep -vE ' (kern\.(info|notice|debug) |daemon\.info :)' | tail -n 60 | escape
 echo '</pre>'
