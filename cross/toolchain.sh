@@ -101,3 +101,23 @@ choose_toolchain() {
     choose_linker "$target"
     say "$target with $("$RUSTC" --version), ${CARGO[-1]}"
 }
+
+# The words that run a program of a target here, one a line; nothing for this machine's own.
+runner() {
+    local emulator sysroot
+    case $1 in
+        x86_64-*) return ;;
+        aarch64-*) emulator=qemu-aarch64-static sysroot=/usr/aarch64-linux-gnu ;;
+        arm*) emulator=qemu-arm-static sysroot=/usr/arm-linux-gnueabihf ;;
+    esac
+    have "$emulator" || die "$emulator is missing: run cross/setup-debian.sh test"
+    printf '%s\n' "$emulator"
+    case $1 in *-gnu*) printf '%s\n' -L "$sysroot" ;; esac
+}
+
+# run_binary TARGET BINARY ARGUMENTS…
+run_binary() {
+    local words
+    mapfile -t words < <(runner "$1")
+    "${words[@]}" "${@:2}"
+}

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -12,6 +12,8 @@ use crate::miner::{Miner, Want};
 use crate::pool::{ONE_HASH, Pool};
 
 const ROUNDS: u64 = 10;
+/// For a first answer to each miner.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the miners of one address know of the shares of one round.
 #[derive(Default)]
@@ -67,6 +69,12 @@ fn every_acknowledged_share_survives_a_kill_once() {
             for (owner, miner) in miners {
                 let tally = &tallies[owner];
                 scope.spawn(move || pour(miner, tally));
+            }
+            // However slow the machine is, everybody is at work before it is cut.
+            let began = Instant::now();
+            let idle = |tally: &Tally| tally.acknowledged.load(Ordering::Relaxed) == 0;
+            while tallies.iter().any(idle) && began.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(20));
             }
             // Each round is cut at another phase of the quarter second between two commits.
             thread::sleep(Duration::from_millis(700 + 61 * round));

@@ -10,6 +10,8 @@ mod litecoind;
 mod miner;
 mod place;
 mod pool;
+#[path = "../program/mod.rs"]
+mod program;
 mod transactions;
 
 mod blocks;

@@ -1,9 +1,5 @@
 //! The edgepool binary as it ships, with a configuration, ports and a data directory of its own.
-//!
-//! `EDGEPOOL_BINARY` names another binary than the one just built (one for another processor, say), and `EDGEPOOL_RUNNER` a
-//! command to put before it (an emulator and its options).
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +12,7 @@ use serde_json::{Value, json};
 use crate::http;
 use crate::litecoind::Litecoind;
 use crate::place::{Folder, free_port, wait_for};
+use crate::program;
 
 /// Difficulty 1 is 65,536 hashes of scrypt; this is one hash. Regtest's own difficulty is just below two of them, so that
 /// about half of the shares of this difficulty make no block.
@@ -79,24 +76,15 @@ impl Pool {
 
     /// Runs a command of the binary on this pool's configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let mut words = program();
-        let mut command = Command::new(words.next().expect("the chain ends with the binary"));
-        command
-            .args(words)
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config_file())
-            .output()
-            .expect("edgepool can be started")
+        let mut command = program::command();
+        command.args(arguments).arg("--config").arg(self.config_file()).output().expect("edgepool can be started")
     }
 
     /// Starts the process again on the same configuration and data, and waits until it answers RPC.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the pool still runs");
-        let mut words = program();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(words.next().expect("the chain ends with the binary"))
-            .args(words)
+        let child = program::command()
             .args(["run", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -223,13 +211,6 @@ impl Drop for Pool {
             eprintln!("--- end of {} ---\n{last}\n---", self.log_file().display());
         }
     }
-}
-
-/// The words that run edgepool: an emulator's before it, if one is named.
-fn program() -> impl Iterator<Item = String> {
-    let binary = env::var("EDGEPOOL_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_edgepool").to_owned());
-    let runner = env::var("EDGEPOOL_RUNNER").unwrap_or_default();
-    runner.split_whitespace().map(str::to_owned).chain([binary]).collect::<Vec<String>>().into_iter()
 }
 
 /// The first member of this name at any depth.
