@@ -62,6 +62,8 @@ pub struct FakeNode {
     pub open: BTreeSet<LinkKind>,
     /// Headers that it knows of beyond its blocks.
     pub behind: u64,
+    /// Blocks of the pool's that it took as its tip, in order.
+    pub won: Vec<String>,
     /// The addresses that its own blocks were to pay, in the order they were asked for.
     pub payees: Vec<String>,
     template: Value,
@@ -105,6 +107,7 @@ impl FakeNode {
             merged: coin.auxpow.filter(|_| is_child),
             own: BTreeMap::new(),
             payees: Vec::new(),
+            won: Vec::new(),
             mode: Mode::Good,
             verdict: None,
             submitted: Vec::new(),
@@ -265,6 +268,7 @@ impl FakeNode {
             merged_block::check(&bytes, auxpow, self.coin.algorithm, self.value(), self.bits()).unwrap();
         }
         self.extend(&hash);
+        self.won.push(hash);
         Value::Null
     }
 
@@ -294,10 +298,13 @@ impl FakeNode {
         }
         let auxpow = self.merged.expect("it is asked of merge-mined coins alone");
         match merged_block::check_proof(hash, &proof, &auxpow, self.coin.algorithm, self.bits()) {
-            Ok(()) => self.extend(hash),
-            Err(Wrong(_)) => return Ok(json!(false)),
+            Ok(()) => {
+                self.extend(hash);
+                self.won.push(hash.to_string());
+                Ok(json!(true))
+            }
+            Err(Wrong(_)) => Ok(json!(false)),
         }
-        Ok(json!(true))
     }
 }
 
