@@ -34,7 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Print(text) => print(&text),
         Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
-        Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
+        Command::Demo(options) => demo(&options),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
@@ -76,9 +76,9 @@ fn serve(config: &Config) -> Result<(), String> {
 }
 
 /// The demo's screen tells what happens; the log only what goes wrong.
-fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
+fn demo(options: &demo::Options) -> ExitCode {
     start_log("error");
-    match demo::run(seconds, data_dir) {
+    match demo::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, FAILED),
     }
