@@ -27,6 +27,11 @@ fn head<const N: usize>(names: [&str; N]) -> Vec<String> {
 /// One pool: its state, next payouts, miners and last blocks, from `getinfo` (the pool's part),
 /// `getpayoutinfo` and `getblocks`.
 pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    format!("{}\n{}\n{}", pool_state(info), miners(payouts), block_list(blocks, 8))
+}
+
+/// A pool's name, height, hashrate, troubles, and the nodes of all its chains, from its part of `getinfo`.
+pub fn pool_state(info: &Value) -> String {
     let mut out = format!(
         "{} · {} {} · height {} · {} · {} connections\n",
         text(&info["name"]),
@@ -45,10 +50,6 @@ pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
         let age = node["last_template_age_s"].as_u64().map_or(String::new(), |age| format!(", template {age} s old"));
         out += &format!("node {}: {}{used}{age}{error}\n", text(&node["url"]), text(&node["state"]));
     }
-    out += "\n";
-    out += &miners(payouts);
-    out += "\n";
-    out += &block_list(blocks, 8);
     out
 }
 

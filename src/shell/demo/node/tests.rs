@@ -18,7 +18,7 @@ const COOKIE: &str = "__cookie__:c0ffee";
 
 fn node() -> EmbeddedNode {
     let now_s = (Clock::start().now().wall_ms / 1_000) as u32;
-    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, seed: 1 };
+    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, ..ChainSpec::litecoin() };
     EmbeddedNode::start(Chain::new(spec, now_s - 30), COOKIE).unwrap()
 }
 
@@ -62,7 +62,7 @@ impl Client {
             asked[0]["longpollid"] = id.into();
         }
         let result = self.call("getblocktemplate", asked).unwrap().to_string();
-        Template::parse(result.as_bytes(), Chain::coin()).unwrap()
+        Template::parse(result.as_bytes(), ChainSpec::litecoin().coin).unwrap()
     }
 }
 
