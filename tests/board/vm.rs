@@ -22,7 +22,7 @@ use crate::proof_of_work::ProofOfWork;
 /// Where a machine under QEMU's user network sees this one.
 pub const HOST: &str = "10.0.2.2";
 /// Seconds for a start. It takes ten or twenty; this machine may have much else to do.
-pub const PATIENCE: u64 = 240;
+pub const PATIENCE: u64 = 400;
 
 /// A part that the environment names.
 pub fn part(name: &str) -> PathBuf {
