@@ -5,6 +5,7 @@
 
 #![cfg(feature = "shell")]
 
+mod child;
 mod http;
 mod litecoind;
 mod miner;
@@ -20,6 +21,7 @@ mod coinbases;
 mod crash;
 mod hard_life;
 mod harness;
+mod merged;
 mod mistakes;
 mod outages;
 mod payments;
