@@ -2,10 +2,12 @@
 
 #![cfg(feature = "shell")]
 
+mod program;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +26,7 @@ struct Pool(Child);
 impl Pool {
     fn start(config: &Path, log: &Path) -> Pool {
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_edgepool"));
+        let mut command = program::command();
         command.args(["run", "--config"]).arg(config);
         Pool(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }

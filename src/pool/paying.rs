@@ -303,9 +303,11 @@ impl Pool {
         let accounts = chain.ledger.accounts();
         let candidates = accounts.filter(|(miner, _)| wanted.is_empty() || wanted.contains(miner));
         let candidates = candidates.filter_map(|(miner, account)| {
-            // Who has no address on this chain stays owed until one is named.
-            let script = self.payout_script(chain_index, miner)?.clone();
-            let address = address::encode(&script, chain.spec.coin, chain.spec.network);
+            // Who has no address on this chain stays owed until one is named. Every account belongs to a registered miner:
+            // recovery refuses a ledger where one does not.
+            let paid_at = self.payout_script(chain_index, miner);
+            let address = paid_at.and_then(|script| address::encode(script, chain.spec.coin, chain.spec.network));
+            let script = paid_at.or_else(|| self.miners.script(miner))?.clone();
             let payable = payables.get(&miner).copied().unwrap_or(0);
             let owed = u64::try_from(account.balance).ok().filter(|owed| *owed > 0)?;
             Some(Candidate { miner, script, address, owed, reserved: account.reserved, payable })

@@ -1,6 +1,7 @@
 //! The command line: words in, one [`Command`] out. It runs nothing and prints nothing.
 
 mod build;
+mod manual;
 mod table;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,8 @@ use edgepool::shell::demo::chain::{Chain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
 use serde_json::{Value, json};
 
+use crate::program;
+
 const COOKIE: &str = "__cookie__:0123456789abcdef";
 
 pub struct Place {
@@ -52,8 +54,8 @@ impl Place {
         fs::write(&path, config.to_string()).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" run --config \"$1\"")]);
-        command.arg(env!("CARGO_BIN_EXE_edgepool")).arg(&path);
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        command.args(program::words()).args(["run", "--config"]).arg(&path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let pool = command.spawn().unwrap();
         let place = Place { stratum, rpc, pool, folder, _node: node };

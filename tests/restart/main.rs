@@ -4,6 +4,8 @@
 #![cfg(feature = "shell")]
 
 mod crowd;
+#[path = "../program/mod.rs"]
+mod program;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -47,7 +49,7 @@ impl Manager {
         // The shell's process becomes the service: so it can name the process that the sockets are for.
         let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\"";
         let mut command = Command::new("sh");
-        command.args(["-c", script, env!("CARGO_BIN_EXE_edgepool"), "run", "--config"]).arg(&self.config);
+        command.args(["-c", script]).args(program::words()).args(["run", "--config"]).arg(&self.config);
         let service = command.stdin(passed(stratum)).stdout(passed(rpc)).stderr(log).spawn().unwrap();
         self.service = Some(service);
     }
@@ -99,7 +101,7 @@ fn configure(folder: &Path, node: SocketAddr, [stratum, rpc]: [SocketAddr; 2]) -
 
 #[track_caller]
 fn wait_for(what: &str, crowd: &Crowd, is_so: impl Fn(&Tally) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     while !is_so(&crowd.tally()) {
         let tally = crowd.tally();
         assert!(Instant::now() < deadline && tally.refused == 0, "waited in vain: {what}; {tally:?}");

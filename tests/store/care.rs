@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use edgepool::coin::script::Script;
 use edgepool::pool::identity::Identity;
 use edgepool::pool::record::*;
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 fn ledger(arguments: &[&str], data_dir: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgepool"));
+    let mut command = program::command();
     command.arg("ledger").args(arguments).arg("--data-dir").arg(data_dir);
     command.output().expect("edgepool can be started")
 }

@@ -1,10 +1,9 @@
 //! A rotten card: whatever flips is noticed, and the ledger is not forgotten.
 
-use std::process::Command;
-
 use edgepool::pool::record::Batch;
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 /// A ledger with three of everything, closed.
@@ -207,7 +206,7 @@ fn run(scratch: &Scratch) -> (Option<i32>, String) {
         scratch.0
     );
     std::fs::write(&config, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_edgepool")).arg("run").arg("--config").arg(&config).output().unwrap();
+    let output = program::command().arg("run").arg("--config").arg(&config).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::table::*;
-use super::{Command, Usage, Values};
+use super::{Command, Usage, Values, manual};
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
 use crate::shell::bench::{hot, ledger::Options, load, vardiff};
@@ -59,6 +59,8 @@ impl Entry {
                 };
                 Command::Ledger { which: which(), task: Task::Verify(options) }
             }
+            "man" => Command::Print(manual::page()),
+            "completion" => Command::Print(manual::completion()),
             "bench ledger" => Command::BenchLedger(Options {
                 data_dir: path(&BENCH_DIR),
                 year: values.contains_key(YEAR.name),

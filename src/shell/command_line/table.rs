@@ -182,4 +182,18 @@ pub(super) const COMMANDS: &[Entry] = &[
         about: "simulate how soon and how well difficulty fits rigs of every size",
         more: "The pool's own VARDIFF under virtual time; needs neither rigs nor a node.",
     },
+    Entry {
+        name: "man",
+        operands: "",
+        flags: &[],
+        about: "print the manual page",
+        more: "For man: edgepool man >/usr/local/share/man/man1/edgepool.1",
+    },
+    Entry {
+        name: "completion",
+        operands: "",
+        flags: &[],
+        about: "print what bash needs to complete command lines",
+        more: "For the current shell: source <(edgepool completion)",
+    },
 ];

@@ -72,7 +72,10 @@ fn every_command_is_read_with_its_options() {
 #[test]
 fn a_wrong_line_is_told_with_what_was_probably_meant() {
     let case = |line: &str, expected: &str| assert_eq!(parsed(line), Err(expected.into()), "{line}");
-    case("", "no command; choose from run, check, demo, status, call, ledger, bench, or see edgepool --help");
+    case(
+        "",
+        "no command; choose from run, check, demo, status, call, ledger, bench, man, completion, or see edgepool --help",
+    );
     case("rnu", "unknown command rnu; did you mean run?");
     case("frobnicate", "unknown command frobnicate; see edgepool --help");
     case("help chekc", "unknown command chekc; did you mean check?");

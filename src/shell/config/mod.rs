@@ -132,7 +132,7 @@ fn config(root: &mut Object<'_>) -> Option<Config> {
     });
     let ledger = root.section("ledger", |ledger| {
         let commit_ms = ledger.or("commit_ms", default::COMMIT_MS, integer(limits::COMMIT_MS));
-        let map_mib = ledger.or("map_mib", default::MAP_MIB, size(limits::MAP_MIB_MIN..=limits::MAP_MIB_MAX));
+        let map_mib = ledger.or("map_mib", default::MAP_MIB, map_mib);
         Some((commit_ms?, map_mib?))
     });
     // Mistakes in the pools are worth telling also when the ledger's part has some.
@@ -332,6 +332,11 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
     let (a, b) = (one.ip(), other.ip());
     one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
+}
+
+fn map_mib(value: &Value) -> Result<usize, String> {
+    let reason = if cfg!(target_pointer_width = "32") { "; more needs a 64-bit system" } else { "" };
+    size(limits::MAP_MIB_MIN..=limits::MAP_MIB_MAX)(value).map_err(|what| what + reason)
 }
 
 fn file(value: &Value) -> Result<PathBuf, String> {

@@ -166,7 +166,7 @@ fn a_coinbase_of_the_wrong_form_is_refused() {
         data.extend_from_slice(&[0xff; 4]);
         data.extend_from_slice(&[2, 0x52, 0x52, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
         let txid = crate::coin::pow::sha256d(&data);
-        draft.transactions.push(TemplateTx { data, txid, ..draft.transactions[0].clone() });
+        draft.transactions.push(TemplateTx { data: data.into(), txid, ..draft.transactions[0].clone() });
     });
 }
 
