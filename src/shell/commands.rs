@@ -34,6 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Print(text) => print(&text),
         Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
+        Command::Board { config } => board(&config),
         Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
@@ -87,7 +88,21 @@ fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match config::read(path) {
         Ok(config) => print(&config::check::summary(&config)),
-        Err(errors) => complain(&errors.to_string(), WRONG_USAGE),
+        // This is what the status of the service shows, where nobody sees which file is meant.
+        Err(errors) => {
+            complain(&format!("{errors}\nedgepool: correct {}, and start the pool again", path.display()), WRONG_USAGE)
+        }
+    }
+}
+
+fn board(path: &Path) -> ExitCode {
+    let (settings, result) = match config::file_text(path) {
+        Ok(text) => config::board::settings(&text, &path.display().to_string()),
+        Err(errors) => (String::new(), Err(errors)),
+    };
+    match (print(&settings), result) {
+        (printed, Ok(())) => printed,
+        (_, Err(errors)) => complain(&errors.to_string(), WRONG_USAGE),
     }
 }
 

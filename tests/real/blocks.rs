@@ -243,7 +243,7 @@ pub fn credit_share(node: &Node, miner: &mut Miner) {
     if node.kind().proof_of_work.makes_a_block_of_every_share() {
         find_block(node, miner);
     } else {
-        miner.catch_up().unwrap();
+        wait_for_work_on_tip(node, miner);
         let share = miner.mine(Want::NotBlock);
         assert_eq!(miner.submit(&share), Ok(true));
     }

@@ -29,6 +29,7 @@ impl Entry {
         Ok(match self.name {
             "run" => Command::Run { config: config() },
             "check" => Command::Check { config: config() },
+            "board" => Command::Board { config: config() },
             "demo" => Command::Demo { seconds: seconds(values)?, data_dir: path(&DATA_DIR) },
             "status" => Command::Status { url: url(values)? },
             "call" => {
