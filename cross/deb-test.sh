@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs, runs, upgrades, removes and purges the package on a Debian of its own: cross/deb-test.sh
 #
-# Makes a Debian 12 in a directory, boots systemd in it as process 1, and goes through a package's life with a litecoind
+# Makes a Debian 12 in a directory (and keeps it in target/ for the next time), boots systemd in it as process 1, and goes through a package's life with a litecoind
 # on regtest and a rig: not configured, configured, shares, sandbox, restart under rigs that connect, a stuck process,
 # upgrade, removal, purge. The package is this machine's (amd64); those for ARM have the same files and scripts, which
 # is checked of any that lie in target/. Needs root and a Debian mirror; some minutes.
@@ -26,7 +26,13 @@ done
 say "a Debian to install it on"
 scratch=$(mktemp -d)
 readonly ROOT=$scratch/root
-mmdebstrap -q --variant=apt --include=systemd,systemd-sysv,dbus,man-db,bash-completion,litecoind bookworm "$ROOT"
+readonly DEBIAN=${CARGO_TARGET_DIR:-target}/debian-12.tar
+[ -f "$DEBIAN" ] || {
+    mmdebstrap -q --variant=apt --include=systemd,systemd-sysv,dbus,man-db,bash-completion,litecoind bookworm "$scratch/debian.tar"
+    mv "$scratch/debian.tar" "$DEBIAN"
+}
+mkdir "$ROOT"
+tar -x -f "$DEBIAN" -C "$ROOT"
 cp "$package" "$ROOT/root/edgepool.deb"
 cp "$newer" "$ROOT/root/newer.deb"
 cross/deb/boot.sh "$ROOT" >"$scratch/console" 2>&1 &

@@ -16,10 +16,14 @@ case $TARGET in
 esac
 have dpkg-deb || die "dpkg-deb is missing: packages are made on Debian"
 VERSION=${EDGEPOOL_VERSION:-$(sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)}
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-MAINTAINER=$(git log -1 --format='%an <%ae>')
+# Of the checkout, whoever owns it.
+last_commit() { git -c safe.directory='*' log -1 --format="$1"; }
+date=${SOURCE_DATE_EPOCH:-$(last_commit %ct)}
+MAINTAINER=$(last_commit '%an <%ae>')
 binary=$(cross/build.sh "$TARGET")
 readonly ARCHITECTURE VERSION MAINTAINER binary
+# The package's date; that of the build is not to be seen in it.
+export SOURCE_DATE_EPOCH=$date
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
@@ -51,7 +55,11 @@ mkdir -p "$tree/usr/share/doc/edgepool"
 } >"$tree/usr/share/doc/edgepool/copyright"
 {
     printf 'edgepool (%s) unstable; urgency=medium\n\n' "$VERSION"
-    sed -nE '/^- /,/^##/{ s/^- /  * /; s/^  ([^* ])/    \1/; /^##/q; p; }' CHANGELOG.md
+    # The newest section, each point on a line, then folded as Debian likes it.
+    awk '/^## / && ++section == 2 { exit } /^- / { point = $0; next } /^  / { point = point substr($0, 2); next }
+        point { print substr(point, 3); point = "" } END { if (point) print substr(point, 3) }' \
+        <(sed 's/^- /\n- /' CHANGELOG.md) |
+        while read -r point; do fold -s -w 74 <<<"$point" | sed '1s/^/  * /; 1!s/^/    /; s/ *$//'; done
     printf '\n -- %s  %s\n' "$MAINTAINER" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 } | pressed usr/share/doc/edgepool/changelog.gz
 

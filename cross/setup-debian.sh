@@ -4,7 +4,7 @@
 #   gnu    compilers for aarch64-unknown-linux-gnu and armv7-unknown-linux-gnueabihf
 #   musl   Zig, for -musl targets and EDGEPOOL_GLIBC (under ~/.local/share, by pip)
 #   test   qemu-user and litecoind, for cross/test.sh
-#   deb    what cross/deb.sh and cross/deb-test.sh check packages with
+#   lintian, deb   what packages are checked with, and what cross/deb-test.sh installs them on
 #
 # Without a PART: all. Rust is Debian's (cargo-web, with the source of its standard library), also where rustup is
 # installed: both can be used side by side, and a target that rustup has is built with rustup's.
@@ -22,8 +22,9 @@ for part in "${@:-all}"; do
         gnu | all) packages+=("${RUST[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross) ;;&
         musl | all) packages+=("${RUST[@]}" python3-venv) ;;&
         test | all) packages+=(qemu-user-static libc6-arm64-cross libc6-armhf-cross litecoind) ;;&
-        deb | all) packages+=(lintian mmdebstrap dpkg-dev systemd) ;;&
-        gnu | musl | test | deb | all) ;;
+        lintian | all) packages+=(lintian) ;;&
+        deb | all) packages+=(lintian mmdebstrap systemd) ;;&
+        gnu | musl | test | lintian | deb | all) ;;
         *) die "$(sed -n '2,9s/^# \{0,1\}//p' "$0")" ;;
     esac
 done

@@ -33,6 +33,7 @@ unit_tests() (
     say "tests of $TARGET, as its programs"
     choose_toolchain "$TARGET"
     # The test harness unwinds where the release aborts.
+    RUSTFLAGS=${RUSTFLAGS/-C force-unwind-tables=no/}
     [ -z "${RUSTC_BOOTSTRAP:-}" ] || CARGO_ARGS=(-Zbuild-std --target "$TARGET")
     variable=CARGO_TARGET_${TARGET//-/_}
     export "${variable^^}_RUNNER=$RUNNER" EDGEPOOL_RUNNER="$RUNNER"
@@ -55,7 +56,7 @@ ledger_moves() {
     there=$(cross/build.sh "$TARGET")
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
-    "$here" demo --seconds 40 --data-dir "$scratch/here" >/dev/null
+    "$here" demo --seconds 20 --data-dir "$scratch/here" >/dev/null
     "$here" ledger export "$scratch/first" --data-dir "$scratch/here"
     target() { run_binary "$TARGET" "$there" "$@"; }
     case $TARGET in
@@ -69,7 +70,7 @@ ledger_moves() {
     target ledger verify --data-dir "$scratch/there"
     target ledger export "$scratch/second" --data-dir "$scratch/there"
     cmp "$scratch/first" "$scratch/second"
-    target demo --seconds 40 --data-dir "$scratch/there" >/dev/null
+    target demo --seconds 20 --data-dir "$scratch/there" >/dev/null
     target ledger export "$scratch/third" --data-dir "$scratch/there"
     if cmp -s "$scratch/second" "$scratch/third"; then die "nothing was mined on $TARGET"; fi
     "$here" ledger import "$scratch/third" --data-dir "$scratch/back"

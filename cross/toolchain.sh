@@ -36,10 +36,11 @@ has_std_of() { compgen -G "$("$1" --print sysroot)/lib/rustlib/$2/lib/libstd-*.r
 
 has_std_source() { [ -f "$("$1" --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ]; }
 
-# A compiler with the target's standard library, or else with its source. The first in PATH, or Debian's.
+# A compiler with the standard library's source, which makes smaller programs, or else with the target's compiled one. The
+# first in PATH, or Debian's.
 choose_rust() {
     local target=$1 rustc
-    for need in has_std_of has_std_source; do
+    for need in has_std_source has_std_of; do
         for rustc in rustc /usr/bin/rustc; do
             have "$rustc" && is_new_enough "$rustc" && $need "$rustc" "$target" || continue
             RUSTC=$(command -v "$rustc")
@@ -85,11 +86,13 @@ choose_linker() {
     CARGO_ARGS+=(--target "$target${EDGEPOOL_GLIBC:+.$EDGEPOOL_GLIBC}")
 }
 
-# No path of this machine gets into the binary (panics name source files), so that two builds are the same to the bit.
-remap_paths() {
+# No path of this machine gets into the binary (panics name source files), and no date: two builds are the same to the bit.
+set_flags() {
+    unset SOURCE_DATE_EPOCH
     local from=("$PWD=." "${CARGO_HOME:-$HOME/.cargo}/registry/src=deps" "$("$RUSTC" --print sysroot)/lib/rustlib/src/rust=rust")
     case "${from[*]}" in *[[:space:]]*[[:space:]]*[[:space:]]*) die "the path of this folder, of CARGO_HOME or of the compiler has a space in it" ;; esac
-    RUSTFLAGS="${from[*]/#/--remap-path-prefix=}"
+    # The release aborts at a panic: tables for unwinding would only lie there, 170 kB of them.
+    RUSTFLAGS="${from[*]/#/--remap-path-prefix=} -C force-unwind-tables=no"
     export RUSTFLAGS
 }
 
@@ -97,7 +100,7 @@ choose_toolchain() {
     local target=$1
     CARGO=() CARGO_ARGS=()
     choose_rust "$target"
-    remap_paths
+    set_flags
     choose_linker "$target"
     say "$target with $("$RUSTC" --version), ${CARGO[-1]}"
 }

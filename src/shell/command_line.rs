@@ -30,6 +30,11 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Print what a board's start-up scripts need of the configuration.
+    Board {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// Run the pool against a chain and miners of its own.
     Demo(demo::Options),
     /// Show a running pool.

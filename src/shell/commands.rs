@@ -34,6 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Print(text) => print(&text),
         Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
+        Command::Board { config } => board(&config),
         Command::Demo(options) => demo(&options),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
@@ -87,7 +88,21 @@ fn demo(options: &demo::Options) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match config::read(path) {
         Ok(config) => print(&config::check::summary(&config)),
-        Err(errors) => complain(&errors.to_string(), WRONG_USAGE),
+        // This is what the status of the service shows, where nobody sees which file is meant.
+        Err(errors) => {
+            complain(&format!("{errors}\nedgepool: correct {}, and start the pool again", path.display()), WRONG_USAGE)
+        }
+    }
+}
+
+fn board(path: &Path) -> ExitCode {
+    let (settings, result) = match config::file_text(path) {
+        Ok(text) => config::board::settings(&text, &path.display().to_string()),
+        Err(errors) => (String::new(), Err(errors)),
+    };
+    match (print(&settings), result) {
+        (printed, Ok(())) => printed,
+        (_, Err(errors)) => complain(&errors.to_string(), WRONG_USAGE),
     }
 }
 
@@ -107,6 +122,14 @@ fn status_text(url: &NodeSpec) -> Result<String, CallError> {
         let blocks = http_call::call(url, None, "getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
         text += "\n";
         text += &table::pool(pool, &payouts, &blocks);
+        for chain in pool["chains"].as_array().map_or(&[][..], Vec::as_slice).iter().skip(1) {
+            let of = json!({ "pool": pool["name"], "chain": chain["name"] });
+            let payouts = http_call::call(url, None, "getpayoutinfo", &of)?;
+            let newest = json!({ "pool": pool["name"], "chain": chain["name"], "count": 8 });
+            let blocks = http_call::call(url, None, "getblocks", &newest)?;
+            text += "\n";
+            text += &table::child(chain, &payouts, &blocks);
+        }
     }
     Ok(text)
 }

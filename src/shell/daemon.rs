@@ -67,9 +67,10 @@ pub struct Daemon {
     service: Service,
     started_ms: u64,
     rpc_peers: usize,
-    rig_peers: usize,
-    /// Rigs for which there are file descriptors.
-    rig_room: usize,
+    /// Connections of rigs, by pool.
+    rig_peers: Vec<usize>,
+    /// Rigs of each pool for which there are file descriptors.
+    rig_room: Vec<usize>,
     stopping: bool,
     buffer: Box<[u8]>,
 }
@@ -113,7 +114,7 @@ impl Daemon {
             service: Service::start(),
             started_ms: now.mono_ms,
             rpc_peers: 0,
-            rig_peers: 0,
+            rig_peers: vec![0; config.pools.len()],
             rig_room: room_for_rigs(config),
             stopping: false,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
@@ -253,12 +254,14 @@ impl Daemon {
         }
     }
 
-    /// Writes every batch that is due, in one transaction, and tells the pools. `None` when nothing was due.
+    /// Writes what waits, in one transaction, and tells the pools. `None` when nothing was due. What is due of one pool
+    /// takes along what waits of the others: the disk is synced as often as for one alone.
     fn commit(&mut self, now: Now) -> Option<Result<(), String>> {
-        let due: Vec<usize> = (0..self.pools.len()).filter(|index| self.pools[*index].batch_due(now)).collect();
-        if due.is_empty() {
+        if !self.pools.iter().any(|pool| pool.batch_due(now)) {
             return None;
         }
+        let is_written = |index: &usize| self.pools[*index].batch_due(now) || self.pools[*index].awaits_commit();
+        let due: Vec<usize> = (0..self.pools.len()).filter(is_written).collect();
         let pools = self.pools.iter_mut().enumerate().filter(|(index, _)| due.contains(index));
         let batches: Vec<(usize, &Batch)> = pools.map(|(index, pool)| (index, pool.batch(now))).collect();
         let begun = self.clock.now();

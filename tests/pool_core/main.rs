@@ -2,6 +2,7 @@
 //! demand, and virtual time.
 
 mod allocations;
+mod aux_blocks;
 mod blocks;
 mod coinbases;
 mod cuts;
@@ -11,6 +12,13 @@ mod fraud;
 mod handover;
 mod history;
 mod line;
+mod made_up;
+mod merged;
+mod merged_block;
+mod merged_deaths;
+mod merged_ledger;
+mod merged_names;
+mod merged_nodes;
 mod networks;
 mod node;
 mod nodes;

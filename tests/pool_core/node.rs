@@ -4,11 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin_hashes::sha256d;
+use edgepool::coin::params::{AuxPow, AuxWork, Coin, Network};
+use edgepool::pool::NodeId;
+use edgepool::pool::spec::ChainSpec;
 use edgepool::pool::upstream::LinkKind;
 use serde_json::{Value, json};
 
+use crate::merged_block::{self, Wrong};
+
 /// The block's target: one hash in 64 solves it.
 pub const BITS: &str = "2003ffff";
+/// That of a merge-mined chain: one in 32.
+const CHILD_BITS: &str = "2007ffff";
 
 /// How the node behaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +37,8 @@ pub enum Mode {
     Nonsense,
     /// Well, but on this network.
     On(&'static str),
+    /// Gives templates on this network, and says that it lacks blocks, as nodes do on test networks.
+    CatchingUp(&'static str),
     /// Well, but the operator allows no `getblockchaininfo`.
     Reticent,
 }
@@ -43,8 +52,9 @@ pub enum Reply {
 }
 
 pub struct FakeNode {
+    pub id: NodeId,
     pub mode: Mode,
-    /// What `submitblock` answers instead of looking at the block.
+    /// What is answered to a submitted block instead of looking at it; a number is an RPC error.
     pub verdict: Option<Value>,
     /// Whole blocks as they came.
     pub submitted: Vec<String>,
@@ -54,19 +64,52 @@ pub struct FakeNode {
     pub open: BTreeSet<LinkKind>,
     /// Headers that it knows of beyond its blocks.
     pub behind: u64,
+    /// Blocks of the pool's that it took as its tip, in order.
+    pub won: Vec<String>,
+    /// The addresses that its own blocks were to pay, in the order they were asked for.
+    pub payees: Vec<String>,
     template: Value,
     chain: BTreeMap<u64, String>,
     long_poll: Option<u64>,
+    coin: &'static Coin,
+    network: &'static Network,
+    /// How its chain is mined with a parent, where it is.
+    merged: Option<AuxPow>,
+    /// Blocks of its own on its tip that wait for a proof.
+    own: BTreeMap<String, u64>,
 }
 
 impl FakeNode {
-    pub fn new() -> FakeNode {
-        let vector = include_str!("../vectors/vector_ltc_mweb_emptytx_1out.json");
-        let mut vector: Value = serde_json::from_str(vector).unwrap();
-        let mut template = vector["gbt"].take();
-        template["bits"] = BITS.into();
+    /// Every node of a chain of a pool.
+    pub fn all_of(chain: usize, spec: &ChainSpec) -> impl Iterator<Item = FakeNode> {
+        (0..spec.nodes.len()).map(move |node| FakeNode::new(NodeId { chain: chain as u8, node: node as u8 }, spec))
+    }
+
+    fn new(id: NodeId, spec: &ChainSpec) -> FakeNode {
+        let (coin, network) = (spec.coin, spec.network);
+        let is_child = id.chain > 0;
+        let mut template: Value = if coin.mweb {
+            let vector = include_str!("../vectors/vector_ltc_mweb_emptytx_1out.json");
+            serde_json::from_str::<Value>(vector).unwrap()["gbt"].take()
+        } else {
+            serde_json::from_str(include_str!("../vectors/doge_gbt_regtest_empty.json")).unwrap()
+        };
+        if !coin.mweb {
+            template["version"] = coin.auxpow.map_or(0x2000_0000, |auxpow| auxpow.chain_id << 16 | 4).into();
+        }
+        if let Some(first) = network.auxpow_height.filter(|first| *first > 80) {
+            template["height"] = (first + 1).into();
+        }
+        template["bits"] = if is_child { CHILD_BITS } else { BITS }.into();
         template.as_object_mut().unwrap().remove("target");
         FakeNode {
+            id,
+            coin,
+            network,
+            merged: coin.auxpow.filter(|_| is_child),
+            own: BTreeMap::new(),
+            payees: Vec::new(),
+            won: Vec::new(),
             mode: Mode::Good,
             verdict: None,
             submitted: Vec::new(),
@@ -81,6 +124,15 @@ impl FakeNode {
 
     pub fn height(&self) -> u64 {
         self.template["height"].as_u64().unwrap()
+    }
+
+    pub fn bits(&self) -> u32 {
+        u32::from_str_radix(self.template["bits"].as_str().unwrap(), 16).unwrap()
+    }
+
+    /// What its next block brings, in base units.
+    pub fn value(&self) -> u64 {
+        self.template["coinbasevalue"].as_u64().unwrap()
     }
 
     pub fn prev_hash(&self) -> &str {
@@ -100,6 +152,7 @@ impl FakeNode {
     pub fn extend(&mut self, hash: &str) {
         let height = self.height();
         self.chain.insert(height, hash.to_string());
+        self.own.clear();
         self.set("height", (height + 1).into());
         self.set("previousblockhash", hash.into());
         self.set("longpollid", format!("{hash}1").into());
@@ -108,6 +161,7 @@ impl FakeNode {
     /// Another branch takes over from `height` on.
     pub fn reorganise(&mut self, height: u64, branch: &[String]) {
         let parent = self.chain.get(&(height - 1)).cloned().unwrap_or_else(|| "00".repeat(32));
+        self.own.clear();
         self.chain.retain(|known, _| *known < height);
         self.set("height", height.into());
         self.set("previousblockhash", parent.as_str().into());
@@ -142,11 +196,13 @@ impl FakeNode {
         let id = call["id"].as_u64().unwrap();
         let method = call["method"].as_str().unwrap().to_string();
         self.calls.push(method.clone());
-        if let Some(block) = call["params"][0].as_str().filter(|_| method == "submitblock") {
-            self.submitted.push(block.to_string());
+        match (method.as_str(), &call["params"]) {
+            ("submitblock", params) => self.submitted.push(params[0].as_str().unwrap().to_string()),
+            ("submitauxblock", params) => self.submitted.push(params[1].as_str().unwrap().to_string()),
+            _ => {}
         }
         match self.mode {
-            Mode::Good | Mode::Error(_) | Mode::On(_) | Mode::Reticent => {}
+            Mode::Good | Mode::Error(_) | Mode::On(_) | Mode::CatchingUp(_) | Mode::Reticent => {}
             Mode::Unauthorised => return Reply::Bytes(http(401, "Unauthorized", "")),
             Mode::Truncated => {
                 let whole = ok(id, &self.template);
@@ -160,7 +216,7 @@ impl FakeNode {
             Mode::Refused => unreachable!("nothing is sent without a connection"),
         }
         let answer = match (method.as_str(), &self.mode) {
-            ("getblocktemplate", Mode::Error(code)) => return Reply::Bytes(error(id, *code)),
+            ("getblocktemplate" | "createauxblock", Mode::Error(code)) => return Reply::Bytes(error(id, *code)),
             ("getblocktemplate", _) if call["params"][0]["longpollid"].is_string() => {
                 assert_eq!(link, LinkKind::LongPoll);
                 if call["params"][0]["longpollid"] == self.template["longpollid"] {
@@ -173,7 +229,8 @@ impl FakeNode {
             ("getbestblockhash", _) => self.template["previousblockhash"].clone(),
             ("getblockchaininfo", Mode::Reticent) => return Reply::Bytes(error(id, -32601)),
             ("getblockchaininfo", mode) => json!({
-                "chain": if let Mode::On(network) = mode { network } else { "regtest" },
+                "chain": if let Mode::On(network) | Mode::CatchingUp(network) = mode { network } else { self.network.chain_name() },
+                "initialblockdownload": matches!(mode, Mode::CatchingUp(_)),
                 "blocks": self.height() - 1,
                 "headers": self.height() - 1 + self.behind,
                 "verificationprogress": 1.0,
@@ -183,16 +240,23 @@ impl FakeNode {
                 Some(hash) => json!(hash),
                 None => return Reply::Bytes(error(id, -8)),
             },
-            ("submitblock", _) => self.judge(call["params"][0].as_str().unwrap()),
+            ("createauxblock", _) => self.make_own(call["params"][0].as_str().unwrap()),
+            ("submitblock" | "submitauxblock", _) => match &self.verdict {
+                Some(Value::Number(code)) => return Reply::Bytes(error(id, code.as_i64().unwrap())),
+                Some(verdict) => verdict.clone(),
+                None if method == "submitblock" => self.judge(call["params"][0].as_str().unwrap()),
+                None => match self.judge_proof(&call["params"]) {
+                    Ok(verdict) => verdict,
+                    Err(code) => return Reply::Bytes(error(id, code)),
+                },
+            },
             _ => panic!("an unexpected call: {method}"),
         };
         Reply::Bytes(ok(id, &answer))
     }
 
     fn judge(&mut self, block: &str) -> Value {
-        if let Some(verdict) = &self.verdict {
-            return verdict.clone();
-        }
+        assert!(self.merged.is_none_or(|auxpow| auxpow.work == AuxWork::Template));
         let hash = block_hash(block);
         if self.chain.values().any(|known| *known == hash) {
             return json!("duplicate");
@@ -203,8 +267,47 @@ impl FakeNode {
         if hex::encode(prev) != self.prev_hash() {
             return json!("inconclusive");
         }
+        if let Some(auxpow) = &self.merged {
+            merged_block::check(&bytes, auxpow, self.coin.algorithm, self.value(), self.bits()).unwrap();
+        }
         self.extend(&hash);
+        self.won.push(hash);
         Value::Null
+    }
+
+    /// A block of the node's own that pays this address; the same one while nothing changes.
+    fn make_own(&mut self, payee: &str) -> Value {
+        if self.payees.last().is_none_or(|last| last != payee) {
+            self.payees.push(payee.to_string());
+        }
+        let (height, value) = (self.height(), self.value());
+        let hash =
+            hex::encode(sha256d::Hash::hash(format!("{payee}{}{value}", self.prev_hash()).as_bytes()).as_byte_array());
+        self.own.insert(hash.clone(), height);
+        json!({
+            "hash": hash,
+            "chainid": self.merged.expect("it is asked of merge-mined coins alone").chain_id,
+            "previousblockhash": self.prev_hash(),
+            "coinbasevalue": value,
+            "bits": self.template["bits"],
+            "height": height,
+        })
+    }
+
+    fn judge_proof(&mut self, params: &Value) -> Result<Value, i64> {
+        let (hash, proof) = (params[0].as_str().unwrap(), hex::decode(params[1].as_str().unwrap()).unwrap());
+        if !self.own.contains_key(hash) {
+            return Err(-8);
+        }
+        let auxpow = self.merged.expect("it is asked of merge-mined coins alone");
+        match merged_block::check_proof(hash, &proof, &auxpow, self.coin.algorithm, self.bits()) {
+            Ok(()) => {
+                self.extend(hash);
+                self.won.push(hash.to_string());
+                Ok(json!(true))
+            }
+            Err(Wrong(_)) => Ok(json!(false)),
+        }
     }
 }
 

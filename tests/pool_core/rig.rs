@@ -14,6 +14,8 @@ pub struct Job {
     coinbase2: Vec<u8>,
     branch: Vec<Vec<u8>>,
     version: u32,
+    /// Of the version, what the rig rolled.
+    rolled: Option<u32>,
     bits: u32,
     pub ntime: u32,
 }
@@ -21,10 +23,14 @@ pub struct Job {
 /// What a search looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Meets the job's difficulty and makes no block.
+    /// Meets the job's difficulty and makes no block, of no chain.
     Share,
-    /// Makes a block.
+    /// Makes a block of the parent chain.
     Block,
+    /// Makes a block of this chain, and of no other.
+    Only(usize),
+    /// Makes a block of every chain.
+    Every,
     /// Misses the job's difficulty.
     TooEasy,
 }
@@ -35,6 +41,8 @@ pub struct Share {
     pub extranonce2: String,
     pub ntime: u32,
     pub nonce: u32,
+    /// The bits that were rolled, if the rig says so.
+    pub version_bits: Option<u32>,
     /// As nodes print it.
     pub block_hash: String,
 }
@@ -46,6 +54,8 @@ pub struct Rig {
     pub lines: Vec<Value>,
     pub jobs: Vec<Job>,
     pub difficulty: f64,
+    /// The bits of the merge-mined chains, in their order. No rig is told them: the test is.
+    pub children: Vec<u32>,
     /// Why the pool closed the connection.
     pub closed: Option<String>,
     extranonce1: Vec<u8>,
@@ -66,6 +76,7 @@ impl Job {
             coinbase2: bytes(3),
             branch: params[4].as_array().unwrap().iter().map(|n| hex::decode(n.as_str().unwrap()).unwrap()).collect(),
             version: word(5),
+            rolled: None,
             bits: word(6),
             ntime: word(7),
             clean: params[8].as_bool().unwrap(),
@@ -80,6 +91,19 @@ impl Job {
         let end = job.coinbase1.len();
         job.coinbase1[end - 2..].copy_from_slice(&(sending as u16).to_be_bytes());
         job
+    }
+
+    /// The job with these bits of the version rolled.
+    pub fn rolled(&self, bits: u32) -> Job {
+        Job { version: self.version | bits, rolled: Some(bits), ..self.clone() }
+    }
+
+    /// What the coinbase says of merge-mined chains: the root as nodes print it, the size of the tree, and the nonce.
+    pub fn aux(&self) -> Option<(String, u32, u32)> {
+        let script = &self.coinbase1[..];
+        let at = script.windows(4).position(|four| four == *b"\xfa\xbemm")? + 4;
+        let word = |at: usize| u32::from_le_bytes(script[at..at + 4].try_into().unwrap());
+        Some((hex::encode(&script[at..at + 32]), word(at + 32), word(at + 36)))
     }
 
     /// The amounts that the coinbase pays, by output script in hexadecimal, without the commitment.
@@ -100,6 +124,11 @@ impl Job {
 }
 
 impl Rig {
+    /// One that searches for blocks of merge-mined chains with these bits, too.
+    pub fn new(children: Vec<u32>) -> Rig {
+        Rig { children, ..Rig::default() }
+    }
+
     pub fn receive(&mut self, bytes: &[u8]) {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line: Value = serde_json::from_slice(line).expect("the pool sends JSON");
@@ -142,24 +171,28 @@ impl Rig {
         let coinbase = [&job.coinbase1[..], &self.extranonce1, &extranonce2, &job.coinbase2].concat();
         let root = job.branch.iter().fold(hash(&coinbase), |root, node| hash(&[&root[..], node].concat()));
         let share_target = (0xffff_u128 << 112) / (job.difficulty * 65_536.0) as u128;
-        let block_target = u128::from(job.bits & 0x7f_ffff) << (8 * ((job.bits >> 24) - 3) - 128);
+        let targets: Vec<u128> = std::iter::once(&job.bits).chain(&self.children).map(|bits| target(*bits)).collect();
         for nonce in 0..200_000 {
             let header = job.header(&root, nonce);
             let pow = scrypt(&header);
-            let (is_share, is_block) = (pow < share_target, pow < block_target);
+            let is_share = pow < share_target;
+            let mut solved = targets.iter().enumerate().filter(|(_, target)| pow < **target).map(|(chain, _)| chain);
             let fits = match want {
-                Want::Share => is_share && !is_block,
-                Want::Block => is_block,
+                Want::Share => is_share && solved.next().is_none(),
+                Want::Block => solved.next() == Some(0),
+                Want::Only(chain) => solved.eq([chain]),
+                Want::Every => solved.count() == targets.len(),
                 Want::TooEasy => !is_share,
             };
             if fits {
                 let mut id = hash(&header);
                 id.reverse();
                 let (extranonce2, block_hash) = (hex::encode(extranonce2), hex::encode(id));
-                return Share { job_id: job.id.clone(), extranonce2, ntime: job.ntime, nonce, block_hash };
+                let (job_id, version_bits) = (job.id.clone(), job.rolled);
+                return Share { job_id, extranonce2, ntime: job.ntime, nonce, version_bits, block_hash };
             }
         }
-        panic!("no header is a {want:?} at {} with {:08x}", job.difficulty, job.bits);
+        panic!("no header is a {want:?} at {} with {:08x} {:08x?}", job.difficulty, job.bits, self.children);
     }
 }
 
@@ -170,6 +203,11 @@ impl Job {
         let words = [self.ntime, self.bits, nonce].map(u32::to_le_bytes).concat();
         [&self.version.to_le_bytes()[..], &prev, root, &words].concat().try_into().unwrap()
     }
+}
+
+/// The highest half of the target that bits stand for.
+fn target(bits: u32) -> u128 {
+    u128::from(bits & 0x7f_ffff) << (8 * ((bits >> 24) - 3) - 128)
 }
 
 fn hash(data: &[u8]) -> [u8; 32] {

@@ -44,7 +44,9 @@ pub enum Effect {
 pub struct Scene {
     pub pool: Pool,
     pub now: Now,
+    /// Those of the parent chain, then those of each merge-mined one.
     pub nodes: Vec<FakeNode>,
+    /// That of the first chain that pays from one.
     pub wallet: Wallet,
     pub rigs: BTreeMap<Key, Rig>,
     pub disk: Disk,
@@ -126,7 +128,7 @@ impl Scene {
     /// A pool that was just made.
     pub fn unheard(spec: PoolSpec, wall_ms: u64) -> Scene {
         let now = Now { mono_ms: 0, wall_ms };
-        let nodes = (0..spec.chains[0].nodes.len()).map(|_| FakeNode::new()).collect();
+        let nodes = (0..spec.chains.len()).flat_map(|chain| FakeNode::all_of(chain, &spec.chains[chain])).collect();
         let (rigs, disk) = (BTreeMap::new(), Disk::default());
         let pool = Pool::new(spec, disk.recover(), &disk, 1, now).unwrap();
         let (effects, turns, commits, dies, is_dead) = (Vec::new(), 0, 0, None, false);
@@ -138,6 +140,16 @@ impl Scene {
     pub fn restart(&mut self, spec: PoolSpec, pause_ms: u64) {
         self.begin(spec, pause_ms);
         self.advance(SECOND);
+    }
+
+    /// The same, with chains or nodes that were not there before.
+    pub fn restart_with_nodes(&mut self, spec: PoolSpec, pause_ms: u64) {
+        for (chain, of) in spec.chains.iter().enumerate() {
+            let known = |node: &FakeNode| self.nodes.iter().any(|known| known.id == node.id);
+            let new: Vec<FakeNode> = FakeNode::all_of(chain, of).filter(|node| !known(node)).collect();
+            self.nodes.extend(new);
+        }
+        self.restart(spec, pause_ms);
     }
 
     fn begin(&mut self, spec: PoolSpec, pause_ms: u64) {
@@ -236,6 +248,11 @@ impl Scene {
         self.now = Now { mono_ms: end, wall_ms: self.now.wall_ms + end - self.now.mono_ms };
     }
 
+    /// The place of a chain's first node among all.
+    pub fn first_node(&self, chain: usize) -> usize {
+        self.nodes.iter().position(|node| usize::from(node.id.chain) == chain).expect("each chain has a node")
+    }
+
     /// A node's tip moves on to a block of somebody else's.
     pub fn new_tip(&mut self, node: usize, hash: &str) {
         self.nodes[node].extend(hash);
@@ -250,7 +267,7 @@ impl Scene {
 
     fn wake(&mut self, node: usize) {
         if let Some(bytes) = self.nodes[node].wake() {
-            self.pool.handle_link_bytes(id(node), LinkKind::LongPoll, &bytes, self.now);
+            self.pool.handle_link_bytes(self.nodes[node].id, LinkKind::LongPoll, &bytes, self.now);
         }
     }
 
@@ -259,13 +276,14 @@ impl Scene {
         self.nodes[node].mode = mode;
         self.nodes[node].forget_connections();
         for link in [LinkKind::LongPoll, LinkKind::Calls] {
-            self.pool.handle_link_closed(id(node), link, "reset", self.now);
+            self.pool.handle_link_closed(self.nodes[node].id, link, "reset", self.now);
         }
         self.turn();
     }
 
     pub fn state(&self, node: usize) -> &'static str {
-        self.pool.chains()[0].nodes[node].status(self.now).state.name()
+        let NodeId { chain, node } = self.nodes[node].id;
+        self.pool.chains()[usize::from(chain)].nodes[usize::from(node)].status(self.now).state.name()
     }
 
     pub fn connect(&mut self) -> Key {
@@ -275,15 +293,20 @@ impl Scene {
     /// Connects by one of the pool's ports.
     pub fn connect_by(&mut self, port: usize) -> Key {
         let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), port, self.now);
-        self.rigs.insert(key, Rig::default());
+        self.rigs.insert(key, self.new_rig());
         key
     }
 
     /// Connects from another place.
     pub fn connect_from(&mut self, host: &str) -> Key {
         let key = self.pool.handle_miner_connected(format!("{host}:5000").parse().unwrap(), 0, self.now);
-        self.rigs.insert(key, Rig::default());
+        self.rigs.insert(key, self.new_rig());
         key
+    }
+
+    fn new_rig(&self) -> Rig {
+        let children = (1..self.pool.chains().len()).map(|chain| self.nodes[self.first_node(chain)].bits());
+        Rig::new(children.collect())
     }
 
     /// A rig at work for that address.
@@ -307,9 +330,12 @@ impl Scene {
     }
 
     pub fn submit(&mut self, key: Key, id: &str, share: &Share) {
-        let Share { job_id, extranonce2, ntime, nonce, .. } = share;
+        let Share { job_id, extranonce2, ntime, nonce, version_bits, .. } = share;
         let username = self.rigs[&key].username.clone();
-        let params = json!([username, job_id, extranonce2, format!("{ntime:08x}"), format!("{nonce:08x}")]);
+        let mut params =
+            vec![username, job_id.clone(), extranonce2.clone(), format!("{ntime:08x}"), format!("{nonce:08x}")];
+        params.extend(version_bits.map(|bits| format!("{bits:08x}")));
+        let params = json!(params);
         self.ask(key, id, "mining.submit", params);
     }
 
@@ -339,24 +365,29 @@ impl Scene {
                         rig.closed = Some(reason);
                     }
                 }
-                Output::Link { node: WALLET, action } => self.act_on_wallet(action),
-                Output::Link { node, action } => self.act(node.node as usize, action),
+                Output::Link { node: node @ NodeId { node: NodeId::WALLET, .. }, action } => {
+                    self.act_on_wallet(node, action);
+                }
+                Output::Link { node, action } => {
+                    let place = self.nodes.iter().position(|known| known.id == node).expect("the pool has no others");
+                    self.act(place, action);
+                }
             }
         }
     }
 
-    fn act_on_wallet(&mut self, action: LinkAction) {
+    fn act_on_wallet(&mut self, wallet: NodeId, action: LinkAction) {
         match action {
             LinkAction::ReadCredentials => {
-                self.pool.handle_credentials(WALLET, Ok(Some("Basic dTpw".into())), self.now);
+                self.pool.handle_credentials(wallet, Ok(Some("Basic dTpw".into())), self.now);
             }
             LinkAction::Connect(link) if self.wallet.is_away => {
                 self.wallet.is_open = false;
-                self.pool.handle_link_closed(WALLET, link, "connection refused", self.now);
+                self.pool.handle_link_closed(wallet, link, "connection refused", self.now);
             }
             LinkAction::Connect(link) => {
                 self.wallet.is_open = true;
-                self.pool.handle_link_connected(WALLET, link, self.now);
+                self.pool.handle_link_connected(wallet, link, self.now);
             }
             LinkAction::Close(_) => self.wallet.is_open = false,
             LinkAction::Send(link, bytes) if self.wallet.is_open && !self.is_dead => {
@@ -365,11 +396,11 @@ impl Scene {
                 let answer = if is_heard { self.wallet.receive(&bytes) } else { Vec::new() };
                 self.effects.extend(self.wallet.calls.last().cloned().map(Effect::Wallet));
                 match broken {
-                    None => self.pool.handle_link_bytes(WALLET, link, &answer, self.now),
+                    None => self.pool.handle_link_bytes(wallet, link, &answer, self.now),
                     Some(Break::Death) => self.is_dead = true,
                     Some(Break::Unheard | Break::Unanswered | Break::Node) => {
                         self.wallet.is_open = false;
-                        self.pool.handle_link_closed(WALLET, link, "reset", self.now);
+                        self.pool.handle_link_closed(wallet, link, "reset", self.now);
                     }
                 }
             }
@@ -378,16 +409,17 @@ impl Scene {
     }
 
     fn act(&mut self, node: usize, action: LinkAction) {
+        let id = self.nodes[node].id;
         match action {
             LinkAction::ReadCredentials => {
-                self.pool.handle_credentials(id(node), Ok(Some("Basic dTpw".into())), self.now);
+                self.pool.handle_credentials(id, Ok(Some("Basic dTpw".into())), self.now);
             }
             LinkAction::Connect(link) if self.nodes[node].mode == Mode::Refused => {
-                self.pool.handle_link_closed(id(node), link, "connection refused", self.now);
+                self.pool.handle_link_closed(id, link, "connection refused", self.now);
             }
             LinkAction::Connect(link) => {
                 self.nodes[node].open.insert(link);
-                self.pool.handle_link_connected(id(node), link, self.now);
+                self.pool.handle_link_connected(id, link, self.now);
             }
             LinkAction::Close(link) => self.nodes[node].close(link),
             // The connection ended in the meantime.
@@ -396,11 +428,11 @@ impl Scene {
                 let (height, reply) = (self.nodes[node].height(), self.nodes[node].receive(link, &bytes));
                 self.effects.push(Effect::Call(node, self.nodes[node].calls.last().unwrap().clone()));
                 match reply {
-                    Reply::Bytes(bytes) => self.pool.handle_link_bytes(id(node), link, &bytes, self.now),
+                    Reply::Bytes(bytes) => self.pool.handle_link_bytes(id, link, &bytes, self.now),
                     Reply::Broken(bytes) => {
                         self.nodes[node].close(link);
-                        self.pool.handle_link_bytes(id(node), link, &bytes, self.now);
-                        self.pool.handle_link_closed(id(node), link, "reset", self.now);
+                        self.pool.handle_link_bytes(id, link, &bytes, self.now);
+                        self.pool.handle_link_closed(id, link, "reset", self.now);
                     }
                     Reply::Nothing => {}
                 }
@@ -412,18 +444,13 @@ impl Scene {
     }
 }
 
-const WALLET: NodeId = NodeId { chain: 0, node: NodeId::WALLET };
-
-fn id(node: usize) -> NodeId {
-    NodeId { chain: 0, node: node as u8 }
-}
-
 /// Whatever a test did, the ledger that it leaves behind is true.
 #[cfg(feature = "shell")]
 impl Drop for Scene {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let differences = edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover());
+            let differences =
+                edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover(), &self.pool.spec().chains);
             assert!(differences.is_empty(), "{}", differences.join("\n"));
         }
     }

@@ -59,9 +59,14 @@ pub struct Wallet {
 impl Wallet {
     /// A wallet with so many coins.
     pub fn with_coins(count: u8) -> Wallet {
+        Wallet::with_coins_of(count, COIN_VALUE)
+    }
+
+    /// The same of coins of so many base units.
+    pub fn with_coins_of(count: u8, value: u64) -> Wallet {
         let mut wallet = Wallet { height: 1_000, ..Wallet::default() };
         for number in 1..=count {
-            wallet.coins.insert((format!("{number:02x}").repeat(32), 0), COIN_VALUE);
+            wallet.coins.insert((format!("{number:02x}").repeat(32), 0), value);
         }
         wallet
     }
@@ -138,7 +143,7 @@ impl Wallet {
                 let places = params[1]["changePosition"].as_u64().unwrap();
                 self.fund(&outputs, places)?
             }
-            "signrawtransactionwithwallet" => {
+            "signrawtransactionwithwallet" | "signrawtransaction" => {
                 self.signed.push(text(0).to_string());
                 json!({ "hex": text(0), "complete": true })
             }

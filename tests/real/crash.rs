@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::blocks::{pool_address, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, Want};
+use crate::node::Node;
 use crate::pool::{ONE_HASH, Pool};
 
 const ROUNDS: u64 = 10;
@@ -46,7 +47,7 @@ fn pour(mut miner: Miner, tally: &Tally) {
 
 #[test]
 fn every_acknowledged_share_survives_a_kill_once() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let mut pool = Pool::start_with(&[&node], &pool_address(&node), |entry| entry["vardiff"]["max"] = json!(ONE_HASH));
     let addresses: Vec<String> = ["p2pkh", "p2wpkh", "p2tr"]
         .iter()
@@ -97,7 +98,7 @@ fn every_acknowledged_share_survives_a_kill_once() {
 
 #[test]
 fn a_block_acknowledged_just_before_a_kill_is_in_the_chain_and_recorded_once() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let mut pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut found = Vec::new();

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use crate::blocks::{
     announced_outputs, announcement, paid_outputs, pool_address, script_of_type, wait_for_work_on_tip,
 };
+use crate::chain::Chain;
 use crate::child::Child;
-use crate::litecoind::{Chain, Litecoind};
-use crate::miner::{Miner, Share, Want, sha256d};
+use crate::miner::{Miner, Share, Want};
+use crate::node::Node;
 use crate::place::wait_for;
 use crate::pool::Pool;
+use crate::proof_of_work::sha256d;
 use crate::transactions::litoshi;
 
 /// On both children the pool's own address, that of the same key as the first miner's, and one that the second names: P2PKH
@@ -31,7 +33,7 @@ const CHILD_WORK: Duration = Duration::from_secs(3);
 
 /// The parts of a test.
 struct Scene {
-    node: Litecoind,
+    node: Node,
     doge: Child,
     pep: Child,
     pool: Pool,
@@ -43,7 +45,7 @@ struct Scene {
 impl Scene {
     /// All of it at work, each rig with a share in the window.
     fn new() -> Scene {
-        let node = Litecoind::start(Chain::Mweb);
+        let node = Node::start(Chain::Mweb);
         // Every hash makes a block of Dogecoin, every second one a block of Litecoin.
         let doge = Child::dogecoin(1);
         let pep = Child::embedded(ChainSpec { start_hashes: PEPECOIN_HASHES, ..ChainSpec::pepecoin() });
@@ -159,7 +161,7 @@ impl Parent {
 
     /// The very header and coinbase are those of a block in litecoind's chain.
     #[track_caller]
-    fn assert_in(&self, node: &Litecoind) {
+    fn assert_in(&self, node: &Node) {
         let block = node.block_in_chain(&self.id);
         assert_eq!(node.ask("getblockheader", json!([self.id, false])), hex::encode(&self.header));
         let mut txid = sha256d(&self.coinbase);

@@ -487,7 +487,8 @@ fn id(node: usize) -> NodeId {
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let differences = edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover());
+            let differences =
+                edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover(), &self.pool.spec().chains);
             assert!(differences.is_empty(), "{}", differences.join("\n"));
         }
     }

@@ -30,6 +30,7 @@ impl Entry {
         Ok(match self.name {
             "run" => Command::Run { config: config() },
             "check" => Command::Check { config: config() },
+            "board" => Command::Board { config: config() },
             "demo" => Command::Demo(demo::Options {
                 seconds: seconds(values)?,
                 data_dir: path(&DATA_DIR),

@@ -86,6 +86,14 @@ pub(super) const COMMANDS: &[Entry] = &[
         more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0.",
     },
     Entry {
+        name: "board",
+        operands: "",
+        flags: &[CONFIG],
+        about: "print the configuration's settings of the machine, for the scripts of the board image",
+        more: "Lines of name=value: the object \"board\", also when something else is wrong, and where the pool listens and\n\
+               keeps its data. Prints every mistake of the whole file like check, and exits with 2 if there is one.",
+    },
+    Entry {
         name: "demo",
         operands: "",
         flags: &[MERGE, SECONDS, DATA_DIR],

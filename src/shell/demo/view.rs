@@ -11,13 +11,13 @@ use crate::base::amount::format_amount;
 use crate::base::{Hash32, display_hash, parse_hash};
 use crate::coin::address;
 use crate::coin::coinbase::TxOut;
-use crate::coin::params::AuxWork;
 use crate::face::{Site, methods, table};
 
 use super::chain::{Chain, KEPT_BLOCKS};
 
-/// Blocks that the screen shows of a chain: of the only one, and of each of several.
-const SHOWN_BLOCKS: [usize; 2] = [4, 1];
+/// Blocks that the screen shows of the only chain, and of each of several.
+const SHOWN_BLOCKS: usize = 4;
+const SHOWN_BLOCKS_EACH: usize = 1;
 /// Blocks of a chain that are looked through for those that were not told yet.
 const TOLD_BLOCKS: usize = 64;
 
@@ -105,23 +105,19 @@ impl View {
         let info = self.ask(site, 0, "getinfo", json!([]));
         let pool = &info["pools"][0];
         let mut screen = format!(
-            "edgepool demo · {} s · status page http://{}/ · stratum+tcp://{} · Ctrl-C ends it\n\n{}",
-            info["uptime"],
-            self.rpc,
-            self.stratum,
-            table::pool_state(pool),
+            "edgepool demo · {} s · status page http://{}/ · stratum+tcp://{} · Ctrl-C ends it\n",
+            info["uptime"], self.rpc, self.stratum,
         );
-        let shown = SHOWN_BLOCKS[usize::from(self.is_merged())];
+        let (shown, gap) = if self.is_merged() { (SHOWN_BLOCKS_EACH, "") } else { (SHOWN_BLOCKS, "\n") };
         for index in 0..self.chains.len() {
             let payouts = self.ask(site, index, "getpayoutinfo", json!([]));
             let blocks = self.ask(site, index, "getblocks", json!([shown]));
-            let heading = if self.is_merged() { self.heading(index) } else { String::new() };
-            screen += &format!(
-                "\n{heading}{}{}{}",
-                table::miners(&payouts),
-                if self.is_merged() { "" } else { "\n" },
-                self.block_list(index, &blocks, shown)
-            );
+            screen += "\n";
+            screen += &if index == 0 { table::pool_state(pool) } else { table::child_state(&pool["chains"][index]) };
+            screen += gap;
+            screen += &table::miners(&payouts);
+            screen += gap;
+            screen += &self.block_list(index, &blocks, shown);
             for block in list(&blocks) {
                 let solved = self.solved(index, block);
                 screen += &solved.map_or_else(String::new, |solved| self.won_together(&solved));
@@ -131,20 +127,6 @@ impl View {
             screen += &format!("\n{}", self.rigs(site));
         }
         screen
-    }
-
-    /// How a chain is mined, above its table.
-    fn heading(&self, index: usize) -> String {
-        let chain = self.chain(index);
-        let coin = chain.spec().coin;
-        let how = match coin.auxpow.map(|auxpow| auxpow.work).filter(|_| index > 0) {
-            None => "every block pays its miners",
-            Some(AuxWork::Template) => "merge-mined; every block pays its miners, or owes who has no address here",
-            Some(AuxWork::NodeBlock) => {
-                "merge-mined by its node's own blocks: they pay the pool, which owes its miners"
-            }
-        };
-        format!("{} · height {} · {how}\n", coin.ticker, chain.height())
     }
 
     fn rigs(&self, site: &mut Site) -> String {
