@@ -121,7 +121,7 @@ fn configure_over_the_network(vm: &mut Vm, token: &str, configuration: &Value) -
 }
 
 fn mine(vm: &Vm) -> u64 {
-    let mut miner = Miner::at_work(vm.stratum_port, &format!("{}.rig", address_of(1)), "x");
+    let mut miner = Miner::at_work(vm.stratum_port(), &format!("{}.rig", address_of(1)), "x");
     let shares = 5;
     for _ in 0..shares {
         let share = miner.mine(Want::Share);
