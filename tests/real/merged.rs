@@ -78,6 +78,7 @@ impl Scene {
     /// Finds a block of the parent with this rig, whatever else it wins; gives its id.
     fn win_parent(&mut self, rig: usize) -> String {
         let rig = &mut self.rigs[rig];
+        rig.catch_up().unwrap();
         wait_for_work_on_tip(&self.node, rig);
         let share = rig.mine(Want::Block);
         assert_eq!(rig.submit(&share), Ok(true));
@@ -235,6 +236,7 @@ fn a_child_that_is_down_holds_nobody_back_and_no_block_of_it_is_lost() {
         let tip = scene.doge.tip();
         thread::sleep(CHILD_WORK);
         let rig = &mut scene.rigs[0];
+        rig.catch_up().unwrap();
         wait_for_work_on_tip(&scene.node, rig);
         let share = rig.mine(Want::Block);
         assert_eq!(rig.submit(&share), Ok(true));
