@@ -109,15 +109,20 @@ impl Pool {
     /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
     pub fn warnings(&self, now: Now) -> Vec<String> {
         let mut warnings: Vec<String> = self.payments_held.iter().map(|path| held(path)).collect();
+        warnings.extend((0..self.chains.len()).flat_map(|chain| self.chain_warnings(chain, now)));
+        warnings
+    }
+
+    /// Of them those about one chain.
+    pub fn chain_warnings(&self, index: usize, now: Now) -> Vec<String> {
+        let chain = &self.chains[index];
         // A merge-mined chain never holds the parent back: that it lies idle is no more than a warning.
-        warnings.extend(self.chains.iter().skip(1).filter_map(lacks_template));
-        warnings.extend(self.child_faults.values().cloned());
-        for chain in &self.chains {
-            let status = chain.payments.as_ref().map(|payments| payments.status(now));
-            if let Some(status) = status.filter(|status| status.is_stuck()) {
-                let trouble = status.trouble.unwrap_or_default();
-                warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
-            }
+        let mut warnings: Vec<String> = lacks_template(chain).filter(|_| index > 0).into_iter().collect();
+        warnings.extend(self.child_faults.get(&index).cloned());
+        let status = chain.payments.as_ref().map(|payments| payments.status(now));
+        if let Some(status) = status.filter(|status| status.is_stuck()) {
+            let trouble = status.trouble.unwrap_or_default();
+            warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
         }
         warnings
     }

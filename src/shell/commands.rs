@@ -122,6 +122,14 @@ fn status_text(url: &NodeSpec) -> Result<String, CallError> {
         let blocks = http_call::call(url, None, "getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
         text += "\n";
         text += &table::pool(pool, &payouts, &blocks);
+        for chain in pool["chains"].as_array().map_or(&[][..], Vec::as_slice).iter().skip(1) {
+            let of = json!({ "pool": pool["name"], "chain": chain["name"] });
+            let payouts = http_call::call(url, None, "getpayoutinfo", &of)?;
+            let newest = json!({ "pool": pool["name"], "chain": chain["name"], "count": 8 });
+            let blocks = http_call::call(url, None, "getblocks", &newest)?;
+            text += "\n";
+            text += &table::child(chain, &payouts, &blocks);
+        }
     }
     Ok(text)
 }

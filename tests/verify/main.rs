@@ -8,6 +8,7 @@ mod consistent;
 mod keeper;
 mod live;
 mod merged;
+mod merged_chain;
 mod merged_keeper;
 mod place;
 mod raw;

@@ -32,10 +32,10 @@ fn a_true_ledger_of_three_chains_is_found_to_be_true() {
     assert!(text.contains("10 miners"), "{text}");
     assert!(text.contains("ltc: 2 blocks (2 accepted), no payments"), "{text}");
     assert!(text.contains("doge: 4 blocks (4 accepted), no payments"), "{text}");
-    assert!(text.contains("pep: 2 blocks (1 accepted, 1 confirmed), 1 payments (1 sent)"), "{text}");
+    assert!(text.contains("pep: 2 blocks (1 accepted, 1 confirmed), 1 payments (1 settled)"), "{text}");
     assert!(!text.contains("is not checked"), "{text}");
-    // Nobody was paid by Pepecoin's blocks: all is owed.
-    assert!(text.contains("value 20000.00000000 = paid 0.00000000 + owed 19"), "{text}");
+    // Nobody is paid by Pepecoin's blocks: all is owed until the wallet pays.
+    assert!(text.contains("value 20000.00000000 = paid 1207.31707317 + owed 18592.68292681 +"), "{text}");
 }
 
 #[test]

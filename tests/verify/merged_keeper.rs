@@ -21,7 +21,7 @@ use edgepool::pool::spec::Terms;
 use edgepool::pool::split::{Claim, Split, split};
 use serde_json::{Value, json};
 
-use crate::keeper::{Ledgers, transaction};
+use crate::keeper::{Ledgers, SETTLED, transaction};
 use crate::place::Scratch;
 
 const START: u64 = 1_795_000_000_000;
@@ -207,17 +207,27 @@ impl Keeper {
         let output = PaymentOutput { miner, amount, received: amount };
         let signed = signed(payment, self.stamp(), output, &self.payee(PEP, miner).unwrap());
         self.record(Entry::PaymentSigned(Box::new(signed)));
-        let (at, status) = (self.stamp(), PaymentStatus::Sent);
-        self.record(Entry::PaymentJudged(PaymentJudged { chain: PEP, payment, at, status }));
+        let (height, block) = SETTLED;
+        for status in [PaymentStatus::Sent, PaymentStatus::Settled { height, block }] {
+            let at = self.stamp();
+            self.record(Entry::PaymentJudged(PaymentJudged { chain: PEP, payment, at, status }));
+        }
     }
 }
 
 /// A payment to one account, which pays `script`.
 pub fn signed(payment: u64, at: Stamp, output: PaymentOutput, script: &Script) -> PaymentSigned {
     let input = OutPoint { txid: [payment as u8; 32], vout: 7 };
-    let bytes = transaction(input, &[(script.clone(), output.received), (pool_script(), 5_000)]);
+    let bytes = transaction(input, b"", &[(script.clone(), output.received), (pool_script(), 5_000)]);
     let txid = sha256d(&bytes);
     PaymentSigned { chain: PEP, payment, at, txid, bytes, inputs: vec![input], outputs: vec![output], fee: 200 }
+}
+
+/// The first `entries` of it.
+pub fn past_ledger(entries: usize) -> Ledgers {
+    let mut ledger = true_ledger();
+    ledger.entries.truncate(entries);
+    ledger
 }
 
 /// Blocks of every chain: before an address is named for the nameless, after his rigs named one, and after the operator

@@ -15,8 +15,9 @@ use crate::face::{Site, methods, table};
 
 use super::chain::{Chain, KEPT_BLOCKS};
 
-/// Blocks that the screen shows of a chain: of the only one, and of each of several.
-const SHOWN_BLOCKS: [usize; 2] = [4, 1];
+/// Blocks that the screen shows of the only chain, and of each of several.
+const SHOWN_BLOCKS: usize = 4;
+const SHOWN_BLOCKS_EACH: usize = 1;
 /// Blocks of a chain that are looked through for those that were not told yet.
 const TOLD_BLOCKS: usize = 64;
 
@@ -30,13 +31,23 @@ pub struct View {
     next_ms: u64,
     /// The newest block of each chain that was told.
     told: Vec<Option<Value>>,
+    /// The headers that won several blocks and were told.
+    told_nonces: Vec<Hash32>,
 }
 
 impl View {
     /// A view of a pool that answers at these addresses and mines these chains.
     pub fn new(rpc: SocketAddr, stratum: SocketAddr, chains: Vec<Arc<Mutex<Chain>>>) -> View {
         let told = vec![None; chains.len()];
-        View { rpc, stratum, chains, is_terminal: io::stdout().is_terminal(), next_ms: 0, told }
+        View {
+            rpc,
+            stratum,
+            chains,
+            is_terminal: io::stdout().is_terminal(),
+            next_ms: 0,
+            told,
+            told_nonces: Vec::new(),
+        }
     }
 
     /// Draws, if it is time to.
@@ -59,7 +70,14 @@ impl View {
             let known = blocks.iter().skip_while(|block| block["status"] == "submitted");
             let new: Vec<&Value> = known.take_while(|block| !is_told(block)).collect();
             for block in new.iter().rev() {
-                self.write(&self.told_blocks(index, &json!([block]), 1));
+                let mut text = self.block_list(index, &json!([block]), 1);
+                // A nonce that won several blocks is told with the first of them.
+                if let Some(solved) = self.solved(index, block).filter(|solved| !self.told_nonces.contains(solved)) {
+                    let together = self.won_together(&solved);
+                    self.told_nonces.extend((!together.is_empty()).then_some(solved));
+                    text += &together;
+                }
+                self.write(&text);
             }
             if let Some(newest) = new.first() {
                 self.told[index] = Some(newest["hash"].clone());
@@ -87,43 +105,28 @@ impl View {
         let info = self.ask(site, 0, "getinfo", json!([]));
         let pool = &info["pools"][0];
         let mut screen = format!(
-            "edgepool demo · {} s · status page http://{}/ · stratum+tcp://{} · Ctrl-C ends it\n\n{}",
-            info["uptime"],
-            self.rpc,
-            self.stratum,
-            table::pool_state(pool),
+            "edgepool demo · {} s · status page http://{}/ · stratum+tcp://{} · Ctrl-C ends it\n",
+            info["uptime"], self.rpc, self.stratum,
         );
-        let shown = SHOWN_BLOCKS[usize::from(self.is_merged())];
+        let (shown, gap) = if self.is_merged() { (SHOWN_BLOCKS_EACH, "") } else { (SHOWN_BLOCKS, "\n") };
         for index in 0..self.chains.len() {
             let payouts = self.ask(site, index, "getpayoutinfo", json!([]));
             let blocks = self.ask(site, index, "getblocks", json!([shown]));
-            let heading = if self.is_merged() { self.heading(index) } else { String::new() };
-            screen += &format!(
-                "\n{heading}{}{}{}",
-                table::miners(&payouts),
-                if self.is_merged() { "" } else { "\n" },
-                self.told_blocks(index, &blocks, shown)
-            );
+            screen += "\n";
+            screen += &if index == 0 { table::pool_state(pool) } else { table::child_state(&pool["chains"][index]) };
+            screen += gap;
+            screen += &table::miners(&payouts);
+            screen += gap;
+            screen += &self.block_list(index, &blocks, shown);
+            for block in list(&blocks) {
+                let solved = self.solved(index, block);
+                screen += &solved.map_or_else(String::new, |solved| self.won_together(&solved));
+            }
         }
         if !self.is_merged() {
             screen += &format!("\n{}", self.rigs(site));
         }
         screen
-    }
-
-    /// How a chain is mined, above its table.
-    fn heading(&self, index: usize) -> String {
-        use crate::coin::params::AuxWork;
-        let chain = self.chain(index);
-        let coin = chain.spec().coin;
-        let how = match coin.auxpow.map(|auxpow| auxpow.work).filter(|_| index > 0) {
-            None => "every block pays its miners",
-            Some(AuxWork::Template) => "merge-mined; every block pays its miners, or owes who has no address here",
-            Some(AuxWork::NodeBlock) => {
-                "merge-mined by its node's own blocks: they pay the pool, which owes its miners"
-            }
-        };
-        format!("{} · height {} · {how}\n", coin.ticker, chain.height())
     }
 
     fn rigs(&self, site: &mut Site) -> String {
@@ -136,40 +139,34 @@ impl View {
         table::rigs(&rigs)
     }
 
-    /// Blocks and whom they pay, and on which other chains the same nonce won.
-    fn told_blocks(&self, index: usize, blocks: &Value, count: usize) -> String {
-        let ticker = self.chain(index).spec().coin.ticker;
-        let mut text = table::block_list(blocks, count);
-        if self.is_merged() {
-            text = text.replace("block ", &format!("{ticker} block "));
-            for block in list(blocks).iter().take(count) {
-                let others = self.won_with(index, block);
-                if !others.is_empty() {
-                    let own = format!("{ticker} block {}", block["height"]);
-                    text += &format!("  one nonce won both: {own} and {}\n", others.join(" and "));
-                }
-            }
+    /// Blocks of a chain and whom they pay.
+    fn block_list(&self, index: usize, blocks: &Value, count: usize) -> String {
+        let text = table::block_list(blocks, count);
+        if !self.is_merged() {
+            return text;
         }
-        text
-    }
-
-    /// The blocks of other chains that the nonce of this one won.
-    fn won_with(&self, index: usize, block: &Value) -> Vec<String> {
-        let Some(solved) = self.find(index, block) else { return Vec::new() };
-        let others = (0..self.chains.len()).filter(|other| *other != index);
-        let won = others.filter_map(|other| {
-            let chain = self.chain(other);
-            let block = chain.newest().find(|block| block.solved() == solved)?;
-            Some(format!("{} block {}", chain.spec().coin.ticker, block.height))
-        });
-        won.collect()
+        text.replace("block ", &format!("{} block ", self.chain(index).spec().coin.ticker))
     }
 
     /// The id of the header that won a block of the ledger, where the chain has it.
-    fn find(&self, index: usize, block: &Value) -> Option<Hash32> {
+    fn solved(&self, index: usize, block: &Value) -> Option<Hash32> {
         let chain = self.chain(index);
         let height = chain.find(&parse_hash(block["hash"].as_str()?)?)?;
         Some(chain.block(height)?.solved())
+    }
+
+    /// Says which blocks a header won, if there are several.
+    fn won_together(&self, solved: &Hash32) -> String {
+        let won = (0..self.chains.len()).filter_map(|index| {
+            let chain = self.chain(index);
+            let block = chain.newest().find(|block| block.solved() == *solved)?;
+            Some(format!("{} block {}", chain.spec().coin.ticker, block.height))
+        });
+        match won.collect::<Vec<String>>().as_slice() {
+            [] | [_] => String::new(),
+            [one, other] => format!("  one nonce won both: {one} and {other}\n"),
+            more => format!("  one nonce won them all: {}\n", more.join(", ")),
+        }
     }
 
     fn shared_nonces(&self) -> usize {

@@ -8,7 +8,7 @@ mod books;
 mod chain;
 mod fault;
 mod live;
-mod names;
+pub(super) mod names;
 mod payees;
 mod payment;
 mod replay;

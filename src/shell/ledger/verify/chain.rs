@@ -19,7 +19,7 @@ use crate::shell::ledger::chain_reader::{ChainReader, Output, ReadError};
 pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &mut Faults) -> String {
     let mut text = String::new();
     for ((index, ledger), (spec, secrets)) in audit.ledgers().zip(pool.spec.chains.iter().zip(&pool.secrets)) {
-        match ChainReader::connect(&spec.nodes, secrets) {
+        match ChainReader::connect(spec, secrets) {
             Err(why) => faults.add(format!("chain {}", spec.name), why),
             Ok(reader) => {
                 let payees = audit.payees(index);

@@ -21,7 +21,7 @@ pub(in crate::shell::ledger) struct Names<'n> {
 
 impl<'n> Names<'n> {
     /// Of the registry, and the chains as they are configured; none where that is not known.
-    pub(super) fn new(recovered: &Recovered, chains: &'n [ChainSpec]) -> Names<'n> {
+    pub(in crate::shell::ledger) fn new(recovered: &Recovered, chains: &'n [ChainSpec]) -> Names<'n> {
         let read = |(miner, bytes): &(MinerId, Vec<u8>)| Some((*miner, Identity::from_bytes(bytes)?));
         let identities: BTreeMap<MinerId, Identity> = recovered.miners.iter().filter_map(read).collect();
         let mut ids = BTreeMap::new();
@@ -66,7 +66,7 @@ impl<'n> Names<'n> {
     }
 
     /// Whether the blocks of a chain are its node's own, which pay the pool alone.
-    pub(super) fn is_node_block(&self, chain: u8) -> bool {
+    pub(in crate::shell::ledger) fn is_node_block(&self, chain: u8) -> bool {
         let spec = self.chains.get(usize::from(chain)).filter(|_| chain > 0);
         spec.and_then(|spec| spec.coin.auxpow).is_some_and(|auxpow| auxpow.work == AuxWork::NodeBlock)
     }
@@ -94,13 +94,19 @@ impl<'n> Names<'n> {
         }
     }
 
+    /// The account of a chain that is paid at a script of it.
+    pub(in crate::shell::ledger) fn paid_at(&self, chain: u8, script: &Script) -> Identity {
+        let named = if chain == 0 { Vec::new() } else { vec![(chain, script.clone())] };
+        self.account(chain, &Identity::new(script.clone(), named))
+    }
+
     /// As which number an identity is registered.
-    pub(super) fn find(&self, identity: &Identity) -> Option<MinerId> {
+    pub(in crate::shell::ledger) fn find(&self, identity: &Identity) -> Option<MinerId> {
         self.ids.get(identity).copied()
     }
 
     /// Why a miner is no account of a chain.
-    pub(super) fn check_account(&self, chain: u8, miner: MinerId) -> Option<String> {
+    pub(in crate::shell::ledger) fn check_account(&self, chain: u8, miner: MinerId) -> Option<String> {
         let Some(identity) = self.identity(miner) else { return Some(format!("miner {miner} has no output script")) };
         let script = identity.script();
         let itself = [(chain, script.clone())];
