@@ -68,7 +68,7 @@ impl World {
             85..=91 => self.arm(),
             92 => self.is_dead = true,
             93 => self.change_terms(chain),
-            94 => self.name_somebody(),
+            94..=96 => self.name_somebody(),
             _ => self.pass(SECOND),
         }
     }
@@ -367,7 +367,7 @@ impl World {
         (0..self.chains[1].nodes.len()).for_each(|index| self.heal_node(1, index));
         for chain in 0..2 {
             self.break_wallet(chain, Trouble::None);
-            self.chains[chain].wallet.give(500_000_000);
+            self.chains[chain].wallet.give(20_000_000_000);
         }
         self.grow([true; 2], MATURITY + CONFIRMATIONS, 5 * SECOND);
         // A wallet that could not be asked for long is asked again after minutes.

@@ -101,6 +101,9 @@ impl Side {
                 let is_back = judged.status.is_live() && matches!(before, Some(BlockStatus::Orphaned(_)));
                 let name = format!("block {}", judged.status.name());
                 told.push(if is_back { "an orphan comes back".into() } else { name });
+                if judged.is_final && judged.status.is_live() && self.max_outputs == 1 {
+                    told.push("block of its node's own is confirmed".into());
+                }
             }
             Entry::PaymentQueued(_) => told.push("payment queued".into()),
             Entry::PaymentSigned(signed) => {
