@@ -22,7 +22,7 @@ fn transaction() -> impl Strategy<Value = (TemplateTx, Vec<prop::sample::Index>)
     (60..2_000usize, 0..100_000u64, 0..40u64, any::<bool>(), needs, prop::bool::weighted(0.1)).prop_map(
         |(size, fee, sigops, witness, needs, pinned)| {
             let weight = size as u64 * if witness { 3 } else { 4 };
-            let data = vec![0; size];
+            let data = vec![0; size].into();
             let transaction =
                 TemplateTx { data, txid: [0; 32], wtxid: [0; 32], fee, weight, sigops, depends: vec![], pinned };
             (transaction, needs)

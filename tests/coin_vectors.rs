@@ -154,8 +154,16 @@ fn read_transaction(reader: &mut Reader) -> Found {
     let stripped = [&version, body, &lock_time].concat();
     let weight = 3 * stripped.len() + if flag == 8 { stripped.len() } else { data.len() };
     let (txid, wtxid) = (sha256d(&stripped), sha256d(if flag == 8 { &stripped } else { &data }));
-    let transaction =
-        TemplateTx { data, txid, wtxid, fee: 0, weight: weight as u64, sigops: 0, depends: vec![], pinned: false };
+    let transaction = TemplateTx {
+        data: data.into(),
+        txid,
+        wtxid,
+        fee: 0,
+        weight: weight as u64,
+        sigops: 0,
+        depends: vec![],
+        pinned: false,
+    };
     Found { stripped, inputs, outputs, transaction }
 }
 
@@ -205,7 +213,7 @@ fn rebuilds(name: &str, coin_name: &str, getblock: Option<&str>) {
     .unwrap();
     assert_eq!(committed, coin.segwit);
     let (extranonce1, extranonce2) = extranonce.split_at(2);
-    assert_eq!(rebuilt.for_block(extranonce1, extranonce2), coinbase.transaction.data);
+    assert_eq!(rebuilt.for_block(extranonce1, extranonce2), *coinbase.transaction.data);
     assert_eq!(rebuilt.txid(extranonce1, extranonce2), coinbase.transaction.txid);
     assert_eq!(rebuilt.size(extranonce.len()), coinbase.transaction.data.len() as u64);
     assert_eq!(rebuilt.weight(extranonce.len()), coinbase.transaction.weight);
@@ -295,6 +303,19 @@ fn every_template_of_a_real_node_is_read() {
     }
     let doge = template("doge_gbt_regtest_empty.json", "dogecoin");
     assert_eq!((doge.commitment(), doge.weight_limit, doge.size_limit), (None, None, Some(1_000_000)));
+}
+
+#[test]
+fn templates_that_follow_each_other_share_what_they_have_in_common() {
+    let first = template("ltc_gbt_regtest_mweb_mixed_mempool.json", "litecoin");
+    let mut second = template("ltc_gbt_regtest_mweb_mixed_mempool.json", "litecoin");
+    let held = |index: usize| std::rc::Rc::strong_count(&first.transactions[index].data);
+    // An id that lies is not believed.
+    second.transactions[1].data = [7; 100].as_slice().into();
+    let whole = second.clone();
+    second.share_with(&first);
+    assert_eq!((held(0), held(1)), (2, 1));
+    assert_eq!(second, whole);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "shell")]
 
+mod program;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ const FAILED: i32 = 1;
 const WRONG: i32 = 2;
 
 fn edgepool(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edgepool")).args(arguments).output().expect("edgepool can be started")
+    program::command().args(arguments).output().expect("edgepool can be started")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -69,6 +71,34 @@ fn wrong_usage_exits_with_2_and_says_what_was_meant() {
         let output = edgepool(arguments);
         assert_eq!(output.status.code(), Some(WRONG), "{arguments:?}");
         assert!(text(&output.stderr).contains(hint), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+/// What bash offers for the last of these words.
+#[track_caller]
+fn completed(words: &[&str]) -> Vec<String> {
+    let output = edgepool(&["completion"]);
+    assert_eq!(output.status.code(), Some(DONE));
+    let script = format!(
+        "{}\nCOMP_WORDS=(edgepool \"$@\") COMP_CWORD=$#\n_edgepool\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        text(&output.stdout)
+    );
+    let bash = Command::new("bash").args(["-c", &script, "bash"]).args(words).output().expect("bash is there");
+    assert!(bash.status.success() && bash.stderr.is_empty(), "{words:?}: {}", text(&bash.stderr));
+    text(&bash.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    assert_eq!(completed(&["led"]), ["ledger"]);
+    assert_eq!(completed(&["ledger", "re"]), ["restore", "rebuild"]);
+    assert_eq!(completed(&["run", "--c"]), ["--config"]);
+    assert_eq!(completed(&["ledger", "verify", "--no"]), ["--node"]);
+    assert_eq!(completed(&["ledger", "rebuild", "--from", "x", "--"]), ["--from", "--config", "--data-dir", "--help"]);
+    assert!(completed(&[""]).contains(&"--version".to_string()));
+    // Paths are the shell's own affair, and a number is nobody's.
+    for words in [&["run", "--config", ""][..], &["ledger", "import", ""], &["demo", "--seconds", ""]] {
+        assert!(completed(words).is_empty(), "{words:?}");
     }
 }
 
@@ -133,7 +163,7 @@ const PATIENCE_S: &str = "240";
 /// what the chain says.
 #[test]
 fn the_demo_pays_three_kinds_of_addresses_and_its_books_balance() {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_edgepool"))
+    let mut demo = program::command()
         .args(["demo", "--seconds", PATIENCE_S])
         .stdout(Stdio::piped())
         .spawn()

@@ -13,7 +13,7 @@ use super::{
 use crate::base::{Hash32, parse_hash};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, rc::Rc};
 
 /// What to build the next block from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub struct Template {
 /// A transaction of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateTx {
-    /// The bytes that go in the block.
-    pub data: Vec<u8>,
+    /// The bytes that go in the block. Templates that follow each other have most of them in common.
+    pub data: Rc<[u8]>,
     /// Its id.
     pub txid: Hash32,
     /// Its id with witness.
@@ -245,6 +245,20 @@ impl Template {
         Ok(template)
     }
 
+    /// Keeps the bytes of a transaction that `before` has as well only once.
+    pub fn share_with(&mut self, before: &Template) {
+        let known: BTreeMap<&Hash32, &Rc<[u8]>> =
+            before.transactions.iter().map(|transaction| (&transaction.wtxid, &transaction.data)).collect();
+        for transaction in &mut self.transactions {
+            // The ids are the node's word; what goes in the block is compared.
+            if let Some(data) = known.get(&transaction.wtxid)
+                && **data == transaction.data
+            {
+                transaction.data = Rc::clone(data);
+            }
+        }
+    }
+
     /// What the coinbase must commit to, where it must.
     pub fn commitment(&self) -> Option<Hash32> {
         self.has_commitment.then(|| self.witness_commitment())
@@ -332,7 +346,7 @@ fn parse_transactions(raw: &[RawTx]) -> Result<Vec<TemplateTx>, TemplateError> {
             return Err(invalid("depends"));
         }
         Ok(TemplateTx {
-            data: decode_hex(raw.data).filter(|data| !data.is_empty()).ok_or(invalid("data"))?,
+            data: decode_hex(raw.data).filter(|data| !data.is_empty()).ok_or(invalid("data"))?.into(),
             txid: parse_hash(raw.txid).ok_or(invalid("txid"))?,
             wtxid: parse_hash(raw.hash).ok_or(invalid("hash"))?,
             fee: raw.fee,

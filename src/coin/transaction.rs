@@ -76,15 +76,17 @@ impl From<ReadError> for TransactionError {
 impl Transaction {
     /// Reads one transaction, which must fill `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Transaction, TransactionError> {
-        match Transaction::read(bytes) {
+        let mut reader = Reader::new(bytes);
+        let read = Transaction::read(&mut reader).and_then(|read| Ok(reader.finish().map(|()| read)?));
+        match read {
             // A count of no inputs looks like the announcement of a flag byte, and the outputs' count like the flag.
             Err(_) if is_without_inputs(bytes) => Err(TransactionError::NoInputs),
             read => read,
         }
     }
 
-    fn read(bytes: &[u8]) -> Result<Transaction, TransactionError> {
-        let mut reader = Reader::new(bytes);
+    /// Reads one transaction off the front of what may be more.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Transaction, TransactionError> {
         let version: [u8; 4] = reader.array()?;
         // Where the count of inputs would be, a zero announces a flag byte.
         let has_witness = reader.rest().first() == Some(&0) && {
@@ -97,11 +99,11 @@ impl Transaction {
             }
         };
         let body = reader.rest();
-        let inputs = read_list(&mut reader, SMALLEST_INPUT, read_input)?;
+        let inputs = read_list(reader, SMALLEST_INPUT, read_input)?;
         if inputs.is_empty() {
             return Err(TransactionError::NoInputs);
         }
-        let outputs = read_list(&mut reader, SMALLEST_OUTPUT, read_output)?;
+        let outputs = read_list(reader, SMALLEST_OUTPUT, read_output)?;
         let body = &body[..body.len() - reader.rest().len()];
         if has_witness {
             for _ in &inputs {
@@ -111,7 +113,6 @@ impl Transaction {
             }
         }
         let lock_time: [u8; 4] = reader.array()?;
-        reader.finish()?;
         let mut engine = sha256d::Hash::engine();
         for part in [&version, body, &lock_time] {
             engine.input(part);

@@ -19,6 +19,8 @@ pub fn balances(pool: &Pool, chain_index: usize, page: Page) -> Value {
     let balances: Vec<Value> = page
         .of(used())
         .map(|(miner, account)| {
+            let has_address = chain_index == 0 || pool.payout_script(chain_index, miner).is_some();
+            let payable = payables.get(&miner).copied().filter(|_| has_address);
             json!({
                 "address": address_of(pool, chain, miner),
                 "miner": miner,
@@ -26,7 +28,8 @@ pub fn balances(pool: &Pool, chain_index: usize, page: Page) -> Value {
                 "matured": format_signed(account.matured),
                 "reserved": format_amount(account.reserved),
                 "paid": format_amount(account.paid),
-                "payable": format_amount(payables.get(&miner).copied().unwrap_or(0)),
+                "payable": format_amount(payable.unwrap_or(0)),
+                "has_address": has_address,
             })
         })
         .collect();

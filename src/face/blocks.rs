@@ -11,7 +11,7 @@ use crate::pool::ledger::Block;
 use crate::pool::record::{BlockFound, BlockStatus, Payout};
 
 use super::params::Page;
-use super::views::{address_of, rounded, seconds};
+use super::views::{address_at, rounded, seconds};
 
 /// `getblocks`: found blocks of a chain, newest first.
 pub fn blocks(pool: &Pool, chain_index: usize, page: Page) -> Value {
@@ -21,8 +21,7 @@ pub fn blocks(pool: &Pool, chain_index: usize, page: Page) -> Value {
 
 /// What the coinbase pays, in the order of its outputs; the pool's is the last.
 pub(super) fn outputs(pool: &Pool, chain: &Chain, found: &BlockFound) -> Value {
-    let output =
-        |paid: &Payout| json!({ "address": address_of(pool, chain, paid.miner), "amount": format_amount(paid.amount) });
+    let output = |paid: &Payout| json!({ "address": address_at(pool, chain, paid.miner, found.job_at), "amount": format_amount(paid.amount) });
     let mut outputs: Vec<Value> = found.outputs.iter().map(output).collect();
     if found.pool_amount > 0 {
         let script = Script::from_bytes(found.pool_script.clone());
@@ -60,7 +59,7 @@ fn view(pool: &Pool, chain: &Chain, block: &Block) -> Value {
         "height": found.height,
         "hash": display_hash(&found.hash),
         "time": seconds(found.at),
-        "finder": address_of(pool, chain, found.finder),
+        "finder": address_at(pool, chain, found.finder, found.job_at),
         "worker": found.worker,
         "value": format_amount(found.value),
         "fees": format_amount(block.fees),

@@ -16,7 +16,7 @@ use crate::pool::window::{Row, SlotSum};
 
 use super::blocks::{confirmations, reason};
 use super::params::Page;
-use super::views::{address_of, hashes, seconds};
+use super::views::{address_at, hashes, seconds};
 
 /// One sum that one miner got, or is about to.
 enum Line<'l> {
@@ -87,6 +87,14 @@ impl Line<'_> {
         }
     }
 
+    /// The moment whose addresses it pays.
+    fn paid_by(&self) -> Stamp {
+        match self {
+            Line::Coinbase(block, _) => block.found.job_at,
+            Line::Output(..) | Line::Wanted(..) => self.at(),
+        }
+    }
+
     fn view(&self, pool: &Pool, chain: &Chain) -> Value {
         let mut view = match self {
             Line::Coinbase(block, output) => json!({
@@ -120,7 +128,7 @@ impl Line<'_> {
                 "payment": payment.queued.payment,
             }),
         };
-        view["address"] = self.miner().and_then(|miner| address_of(pool, chain, miner)).into();
+        view["address"] = self.miner().and_then(|miner| address_at(pool, chain, miner, self.paid_by())).into();
         view["time"] = seconds(self.at()).into();
         view
     }

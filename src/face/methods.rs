@@ -1,19 +1,16 @@
-//! The JSON-RPC methods: one table for dispatch and help.
+//! The JSON-RPC methods: one table for dispatch and help, and those that only read.
+
+mod change;
+mod named;
 
 use serde_json::{Value, json};
 
-use crate::base::amount::{format_amount, format_percent, parse_amount, parse_percent};
-use crate::coin::address;
-use crate::coin::script::Script;
-use crate::pool::Pool;
-use crate::pool::paying::PaymentError;
-use crate::pool::record::{MinerId, Term};
-use crate::pool::spec::ChainSpec;
 use crate::wire::jsonrpc::{METHOD_NOT_FOUND, NOT_AUTHORISED, RpcError};
 
 use super::params::{Params, invalid};
 use super::proof::{self, BlockName};
-use super::{Site, balances, blocks, history, miners, payments, views};
+use super::{Site, addresses, balances, blocks, history, miners, payments, views};
+use named::{known_miner, script, select};
 
 /// No such address or block.
 pub const NOT_FOUND: i64 = -8;
@@ -31,8 +28,6 @@ const DEFAULT_BLOCKS: usize = 20;
 const MOST_BLOCKS: usize = 1_000;
 /// Lines that a list of miners or payouts has at most: all answers fit what may wait for a client.
 const MOST_LINES: usize = 5_000;
-/// Characters of a text for rigs: the lines of their displays and logs are short.
-const LONGEST_MESSAGE: usize = 120;
 /// Payouts that `getpayouthistory` answers unless told.
 const DEFAULT_PAYOUTS: usize = 100;
 
@@ -112,26 +107,39 @@ pub static METHODS: &[Method] = &[
         "address",
         false,
         validate_address,
-        "Whether an address can be paid, its type and script; or why not."
+        "Whether an address can be paid, its type and script, and what it stands for on the other chains; or why not."
     ),
     method!("listpools", "", false, list_pools, "The pools and their chains."),
-    method!("setpoolfee", "percent", true, set_pool_fee, "Changes the pool's fee from the next job on."),
+    method!("setpoolfee", "percent", true, change::set_pool_fee, "Changes the pool's fee from the next job on."),
     method!(
         "setpooladdress",
         "address",
         true,
-        set_pool_address,
+        change::set_pool_address,
         "Changes the pool's own address from the next job on."
     ),
-    method!("setminpayout", "amount", true, set_min_payout, "Changes the minimum payout from the next job on."),
+    method!("setminpayout", "amount", true, change::set_min_payout, "Changes the minimum payout from the next job on."),
+    method!(
+        "setmineraddress",
+        "address child_address",
+        true,
+        change::set_miner_address,
+        "Names where a miner is paid on a merge-mined {\"chain\"} for which its address has no counterpart."
+    ),
     method!(
         "paybalances",
         "[address…]",
         true,
-        pay_balances,
+        change::pay_balances,
         "Queues a payment from the wallet to all who are owed the threshold, or to these; {\"dry_run\": true} only tells."
     ),
-    method!("cancelpayment", "payment", true, cancel_payment, "Gives up a payment that is queued and not signed yet."),
+    method!(
+        "cancelpayment",
+        "payment",
+        true,
+        change::cancel_payment,
+        "Gives up a payment that is queued and not signed yet."
+    ),
     method!(
         "getpayments",
         "[count]",
@@ -143,14 +151,14 @@ pub static METHODS: &[Method] = &[
         "showmessage",
         "text [address]",
         true,
-        show_message,
+        change::show_message,
         "Shows a text of up to 120 characters on all rigs, or on one address's; says how many were told."
     ),
     method!(
         "reconnectminers",
         "[address]",
         true,
-        reconnect_miners,
+        change::reconnect_miners,
         "Asks all rigs, or one address's, to connect again; says how many were asked."
     ),
     method!(
@@ -160,10 +168,10 @@ pub static METHODS: &[Method] = &[
         list_banned,
         "Addresses, or usernames of an address, that are kept out for floods of invalid shares, and how long still."
     ),
-    method!("unban", "[ip]", true, unban, "Lifts the bans of an IP address, or all; says how many there were."),
+    method!("unban", "[ip]", true, change::unban, "Lifts the bans of an IP address, or all; says how many there were."),
     method!("uptime", "", false, uptime, "Seconds since the daemon started."),
     method!("help", "[method]", false, help, "This list, or one method."),
-    method!("stop", "", true, stop, "Commits and stops the daemon."),
+    method!("stop", "", true, change::stop, "Commits and stops the daemon."),
 ];
 
 /// Runs one call.
@@ -194,8 +202,9 @@ fn get_miner_stats(site: &mut Site, mut params: Params) -> Result<Value, RpcErro
     params.finish(1)?;
     let pool = &site.pools[pool];
     let Some(text) = text else { return Ok(miners::all_miners(pool, chain, site.now)) };
-    let script = script(&pool.chains()[chain].spec, &text)?;
-    miners::miner(pool, chain, &script, site.now).ok_or_else(|| stranger(&text))
+    let miner = known_miner(pool, chain, &text)?;
+    let of_parent = script(&pool.chains()[0].spec, &text).ok();
+    Ok(miners::miner(pool, chain, miner, of_parent.as_ref(), site.now))
 }
 
 fn get_blocks(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
@@ -251,26 +260,7 @@ fn validate_address(site: &mut Site, mut params: Params) -> Result<Value, RpcErr
     let (pool, chain) = select(site, &mut params)?;
     let text = params.text(0, "address")?;
     params.finish(1)?;
-    let chains = site.pools[pool].chains();
-    let spec = &chains[chain].spec;
-    Ok(match address::parse(&text, spec.coin, spec.network) {
-        Err(reason) => json!({ "isvalid": false, "address": text, "error": reason.to_string() }),
-        Ok(address) => {
-            let derived = |other: &crate::pool::chain::Chain| {
-                let script = address::rederive(&address.script, (other.spec.coin, other.spec.network));
-                let text = script.map(|script| other.spec.address_text(&script));
-                (other.spec.name.clone(), json!(text))
-            };
-            let others = chains.iter().enumerate().filter(|(index, _)| *index != chain);
-            json!({
-                "isvalid": true,
-                "address": chains[chain].spec.address_text(&address.script),
-                "type": address.kind.to_string(),
-                "script": hex::encode(address.script.as_bytes()),
-                "derived": others.map(|(_, other)| derived(other)).collect::<serde_json::Map<String, Value>>(),
-            })
-        }
-    })
+    Ok(addresses::validity(site.pools[pool].chains(), chain, &text))
 }
 
 fn list_pools(site: &mut Site, params: Params) -> Result<Value, RpcError> {
@@ -282,73 +272,6 @@ fn list_pools(site: &mut Site, params: Params) -> Result<Value, RpcError> {
     Ok(site.pools.iter().map(view).collect())
 }
 
-fn set_pool_fee(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
-    let text = params.text(0, "percent")?;
-    params.finish(1)?;
-    let ppm = parse_percent(&text).map_err(|reason| invalid(&format!("percent {reason}")))?;
-    set_term(site, pool, chain, Term::FeePpm(ppm));
-    Ok(json!({ "pool_fee_percent": format_percent(ppm) }))
-}
-
-fn set_pool_address(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
-    let text = params.text(0, "address")?;
-    params.finish(1)?;
-    let script = script(&site.pools[pool].chains()[chain].spec, &text)?;
-    set_term(site, pool, chain, Term::PoolScript(script.as_bytes().to_vec()));
-    Ok(json!({ "pool_address": site.pools[pool].chains()[chain].spec.address_text(&script) }))
-}
-
-fn set_min_payout(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
-    let text = params.text(0, "amount")?;
-    params.finish(1)?;
-    let amount = parse_amount(&text).map_err(|reason| invalid(&format!("amount {reason}")))?;
-    set_term(site, pool, chain, Term::MinPayout(amount));
-    Ok(json!({ "min_payout": format_amount(amount) }))
-}
-
-fn pay_balances(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
-    let is_dry_run = params.flag("dry_run")?;
-    let mut wanted = Vec::new();
-    let mut addresses = 0;
-    while let Some(text) = params.optional_text(addresses, "address")? {
-        addresses += 1;
-        let pool = &site.pools[pool];
-        let miner = known_account(pool, chain, &text)?;
-        if !wanted.contains(&miner) {
-            wanted.push(miner);
-        }
-    }
-    params.finish(addresses)?;
-    let refused = |site: &Site, reason: PaymentError| {
-        let data = match &reason {
-            PaymentError::Nobody(plan) => Some(payments::plan(&site.pools[pool], chain, plan)),
-            PaymentError::NotConfigured(_) | PaymentError::Held(_) | PaymentError::TooMany(_) => None,
-        };
-        RpcError { data, ..error(NO_PAYMENT, reason.to_string()) }
-    };
-    if is_dry_run {
-        let plan = site.pools[pool].plan_payment(chain, &wanted).map_err(|reason| refused(site, reason))?;
-        return Ok(payments::plan(&site.pools[pool], chain, &plan));
-    }
-    let payment = site.pools[pool].queue_payment(chain, wanted, site.now).map_err(|reason| refused(site, reason))?;
-    site.must_commit = true;
-    Ok(json!({ "payment": payment }))
-}
-
-fn cancel_payment(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, chain) = select(site, &mut params)?;
-    let payment = params.optional_count(0, "payment")?.ok_or_else(|| invalid("payment is missing"))?;
-    params.finish(1)?;
-    let given_up = site.pools[pool].cancel_payment(chain, payment as u64, site.now);
-    given_up.map_err(|reason| error(NO_PAYMENT, reason))?;
-    site.must_commit = true;
-    Ok(json!({ "payment": payment, "status": "dropped" }))
-}
-
 fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let (pool, chain) = select(site, &mut params)?;
     let count = params.optional_count(0, "count")?.unwrap_or(DEFAULT_BLOCKS).min(MOST_BLOCKS);
@@ -356,45 +279,10 @@ fn get_payments(site: &mut Site, mut params: Params) -> Result<Value, RpcError> 
     Ok(payments::payments(&site.pools[pool], chain, count, site.now))
 }
 
-fn show_message(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, _) = select(site, &mut params)?;
-    let text = params.text(0, "text")?;
-    let address = params.optional_text(1, "address")?;
-    params.finish(2)?;
-    let length = text.chars().count();
-    if text.trim().is_empty() || length > LONGEST_MESSAGE || text.chars().any(char::is_control) {
-        return Err(invalid(&format!("text must be 1 to {LONGEST_MESSAGE} characters on one line")));
-    }
-    let pool = &mut site.pools[pool];
-    let script = address.map(|address| known_script(pool, &address)).transpose()?;
-    Ok(json!({ "rigs": pool.show_message(&text, script.as_ref()) }))
-}
-
-fn reconnect_miners(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, _) = select(site, &mut params)?;
-    let address = params.optional_text(0, "address")?;
-    params.finish(1)?;
-    let pool = &mut site.pools[pool];
-    let script = address.map(|address| known_script(pool, &address)).transpose()?;
-    Ok(json!({ "rigs": pool.reconnect_miners(script.as_ref()) }))
-}
-
 fn list_banned(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let (pool, _) = select(site, &mut params)?;
     params.finish(0)?;
     Ok(views::bans(&site.pools[pool], site.now))
-}
-
-fn unban(site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
-    let (pool, _) = select(site, &mut params)?;
-    let text = params.optional_text(0, "ip")?;
-    params.finish(1)?;
-    let read = |text: String| {
-        let host = text.split('/').next().unwrap_or_default();
-        host.parse().map_err(|_| invalid(&format!("ip: {text} is no IP address")))
-    };
-    let address = text.map(read).transpose()?;
-    Ok(json!({ "lifted": site.pools[pool].unban(address) }))
 }
 
 fn uptime(site: &mut Site, params: Params) -> Result<Value, RpcError> {
@@ -417,77 +305,6 @@ fn help(_site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
             None => Err(error(METHOD_NOT_FOUND, format!("no such method: {name}"))),
         },
     }
-}
-
-fn stop(site: &mut Site, params: Params) -> Result<Value, RpcError> {
-    params.finish(0)?;
-    site.stop = true;
-    Ok("edgepool is stopping".into())
-}
-
-fn set_term(site: &mut Site, pool: usize, chain: usize, term: Term) {
-    site.must_commit = true;
-    site.pools[pool].set_term(chain, term, site.now);
-}
-
-/// Takes `pool` and `chain`, by name; the only pool and the parent chain where they are left out.
-fn select(site: &Site, params: &mut Params) -> Result<(usize, usize), RpcError> {
-    let names = || site.pools.iter().map(|pool| pool.spec().name.as_str()).collect::<Vec<&str>>().join(", ");
-    let pool = match named(params, "pool")? {
-        None if site.pools.len() == 1 => 0,
-        None => return Err(invalid(&format!("pool is missing: one of {}", names()))),
-        Some(name) => site
-            .pools
-            .iter()
-            .position(|pool| pool.spec().name == name)
-            .ok_or_else(|| invalid(&format!("pool {name} is none of {}", names())))?,
-    };
-    let chains = site.pools[pool].chains();
-    let chain = match named(params, "chain")? {
-        None => 0,
-        Some(name) => chains
-            .iter()
-            .position(|chain| chain.spec.name == name)
-            .ok_or_else(|| invalid(&format!("pool {} has no chain {name}", site.pools[pool].spec().name)))?,
-    };
-    Ok((pool, chain))
-}
-
-/// The output script of an address that a caller gave.
-fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
-    let address = address::parse(text, spec.coin, spec.network);
-    address.map(|address| address.script).map_err(|reason| invalid(&format!("address: {reason}")))
-}
-
-/// The same of somebody who mines, or did, by an address of the parent chain.
-fn known_script(pool: &Pool, text: &str) -> Result<Script, RpcError> {
-    let script = script(&pool.chains()[0].spec, text)?;
-    let is_known = pool.miners().all_of(&script).next().is_some();
-    is_known.then_some(script).ok_or_else(|| stranger(text))
-}
-
-/// The account of a chain that an address of the chain names; or, where that has no address of its own there, one of
-/// the parent chain.
-fn known_account(pool: &Pool, chain: usize, text: &str) -> Result<MinerId, RpcError> {
-    let own = script(&pool.chains()[chain].spec, text);
-    let script = own.or_else(|error| script(&pool.chains()[0].spec, text).map_err(|_| error))?;
-    pool.account_of(chain, &script).ok_or_else(|| stranger(text))
-}
-
-/// The same, also of somebody who had no share credited yet.
-fn known_miner(pool: &Pool, chain: usize, text: &str) -> Result<MinerId, RpcError> {
-    known_account(pool, chain, text).or_else(|error| {
-        let script = known_script(pool, text).map_err(|_| error)?;
-        pool.miners().all_of(&script).next().ok_or_else(|| stranger(text))
-    })
-}
-
-fn stranger(address: &str) -> RpcError {
-    error(NOT_FOUND, format!("{address} has not mined here"))
-}
-
-fn named(params: &mut Params, name: &str) -> Result<Option<String>, RpcError> {
-    params.optional_text(usize::MAX, name)
 }
 
 fn error(code: i64, message: String) -> RpcError {

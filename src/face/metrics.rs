@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use crate::base::amount::COIN;
 use crate::base::time::SECOND;
-use crate::coin::difficulty::Difficulty;
+use crate::pool::Pool;
 
 use super::Site;
+use super::views::{difficulty, is_mined, template};
 
 /// One metric of every pool, or of the daemon.
 struct Family<'a> {
@@ -20,11 +21,21 @@ pub fn text(site: &Site) -> String {
     let mut out = String::new();
     let gauge = |name, help| Family { name, kind: "gauge", help };
     let counter = |name, help| Family { name, kind: "counter", help };
-    let per_pool = |out: &mut String, family: Family, value: &dyn Fn(&crate::pool::Pool) -> Option<f64>| {
+    let per_pool = |out: &mut String, family: Family, value: &dyn Fn(&Pool) -> Option<f64>| {
         family.head(out);
         for pool in site.pools.iter() {
             if let Some(value) = value(pool) {
                 family.line(out, &[("pool", &pool.spec().name)], value);
+            }
+        }
+    };
+    let per_chain = |out: &mut String, family: Family, value: &dyn Fn(&Pool, usize) -> Option<f64>| {
+        family.head(out);
+        for pool in site.pools.iter() {
+            for (index, chain) in pool.chains().iter().enumerate() {
+                if let Some(value) = value(pool, index) {
+                    family.line(out, &[("pool", &pool.spec().name), ("chain", &chain.spec.name)], value);
+                }
             }
         }
     };
@@ -53,13 +64,13 @@ pub fn text(site: &Site) -> String {
     per_pool(&mut out, gauge("edgepool_window_difficulty", "Work in the window, in difficulty."), &|pool| {
         Some(pool.window().total_work() as f64 / 65_536.0)
     });
-    per_pool(&mut out, gauge("edgepool_height", "Height of the block being mined."), &|pool| {
-        pool.current_job().map(|job| f64::from(job.template.height))
+    per_chain(&mut out, gauge("edgepool_height", "Height of the block being mined."), &|pool, chain| {
+        template(pool, chain).map(|template| f64::from(template.height))
     });
-    per_pool(&mut out, gauge("edgepool_network_difficulty", "The network's difficulty as miners count."), &|pool| {
-        let algorithm = pool.chains()[0].spec.coin.algorithm;
-        pool.current_job().map(|job| Difficulty::of_target(job.template.target, algorithm).as_f64())
-    });
+    let family = gauge("edgepool_network_difficulty", "The network's difficulty as miners count.");
+    per_chain(&mut out, family, &|pool, chain| template(pool, chain).map(|template| difficulty(pool, template)));
+    let family = gauge("edgepool_mined", "1 when the job that rigs work on may find a block of the chain.");
+    per_chain(&mut out, family, &|pool, chain| Some(f64::from(u8::from(is_mined(pool, chain)))));
     per_pool(&mut out, gauge("edgepool_job_age_seconds", "Age of the job that rigs work on."), &|pool| {
         pool.current_job().map(|job| (job.age_ms(now.mono_ms) / SECOND) as f64)
     });
@@ -75,6 +86,8 @@ pub fn text(site: &Site) -> String {
     let mut block_lines = String::new();
     let owed = gauge("edgepool_owed_coins", "Owed to miners, in whole coins.");
     let mut owed_lines = String::new();
+    let nameless = gauge("edgepool_nameless_coins", "Of it what is owed to miners without an address there.");
+    let mut nameless_lines = String::new();
     let reserved = gauge("edgepool_reserved_coins", "Of it what payments under way hold, in whole coins.");
     let mut reserved_lines = String::new();
     let payments = gauge("edgepool_payments", "Payments from the wallet, by status.");
@@ -97,7 +110,7 @@ pub fn text(site: &Site) -> String {
         for (reason, count) in pool.rejects() {
             rejects.line(&mut reject_lines, &[("pool", name), ("reason", reason)], *count as f64);
         }
-        for chain in pool.chains() {
+        for (index, chain) in pool.chains().iter().enumerate() {
             for status in ["submitted", "accepted", "confirmed", "rejected", "orphaned"] {
                 let count = chain.ledger.blocks().iter().filter(|block| block.status.name() == status).count();
                 let labels = [("pool", name), ("chain", chain.spec.name.as_str()), ("status", status)];
@@ -106,6 +119,10 @@ pub fn text(site: &Site) -> String {
             let labels = [("pool", name), ("chain", chain.spec.name.as_str())];
             let reserves: u64 = chain.ledger.accounts().map(|(_, account)| account.reserved).sum();
             owed.line(&mut owed_lines, &labels, chain.ledger.totals().owed as f64 / COIN as f64);
+            let has_none = |miner| index > 0 && pool.payout_script(index, miner).is_none();
+            let accounts = chain.ledger.accounts().filter(|(miner, _)| has_none(*miner));
+            let without: i128 = accounts.map(|(_, account)| i128::from(account.balance)).sum();
+            nameless.line(&mut nameless_lines, &labels, without as f64 / COIN as f64);
             reserved.line(&mut reserved_lines, &labels, reserves as f64 / COIN as f64);
             if let Some(wallet) = &chain.payments {
                 stuck.line(&mut stuck_lines, &labels, f64::from(u8::from(wallet.status(now).is_stuck())));
@@ -126,6 +143,7 @@ pub fn text(site: &Site) -> String {
         (rejects, reject_lines),
         (blocks, block_lines),
         (owed, owed_lines),
+        (nameless, nameless_lines),
         (reserved, reserved_lines),
         (payments, payment_lines),
         (stuck, stuck_lines),

@@ -29,6 +29,7 @@ pub fn all_miners(pool: &Pool, chain_index: usize, now: Now) -> Value {
     let rate = |rate: &crate::pool::workers::Rate| hashes(chain, rate.per_second(now.mono_ms));
     json!({
         "pool": pool.spec().name,
+        "chain": chain.spec.name,
         "connections": pool.connections(),
         "workers_online": pool.workers().iter().filter(|worker| worker.is_online()).count(),
         "hashrate_1m": rate(&pool.rates().minute),
@@ -43,32 +44,66 @@ pub fn all_miners(pool: &Pool, chain_index: usize, now: Now) -> Value {
     })
 }
 
-/// `getminerstats ADDRESS`: one miner of a chain with its workers and payouts there. `None` for a script that never
-/// mined.
-pub fn miner(pool: &Pool, chain_index: usize, script: &Script, now: Now) -> Option<Value> {
+/// `getminerstats ADDRESS`: one account of a chain with its workers and payouts there; `of_parent` is the script that was
+/// asked for, as the parent chain reads it. A rig that has not found a share yet has no account, only a place for one.
+/// Of the parent chain it also says what its address has on each chain that is merge-mined.
+pub fn miner(pool: &Pool, chain_index: usize, miner: MinerId, of_parent: Option<&Script>, now: Now) -> Value {
     let chain = &pool.chains()[chain_index];
-    // A rig that has not found a share yet has no account, only a place for one.
-    let aspirants: Vec<MinerId> = pool.miners().all_of(script).filter(|_| chain_index == 0).collect();
-    let account_id = pool.account_of(chain_index, script);
-    let miner = account_id.or_else(|| aspirants.first().copied())?;
+    let has_account = pool.miners().identity(miner).is_some();
+    let of_parent = of_parent.filter(|_| chain_index == 0 || !has_account);
+    let aspirants: Vec<MinerId> = of_parent.into_iter().flat_map(|script| pool.miners().all_of(script)).collect();
     let rates = rates(pool, chain_index, now);
     let done = pool.contributions(chain_index).get(&miner).copied().unwrap_or_default();
     let mut stats = summary(pool, chain_index, miner, &done, &rates, now);
-    stats["address"] = chain.spec.address_text(script).into();
-    let account = chain.ledger.account(miner);
-    let counted = chain.ledger.open_blocks().filter(|block| block.counts);
-    let pending: u64 = counted.map(|block| block.paid(miner)).sum();
+    if let Some(script) = of_parent.filter(|_| !has_account) {
+        stats["address"] = pool.chains()[0].spec.address_text(script).into();
+    }
     let payees = payees(pool, chain_index);
     let is_of = |worker: &&Worker| {
         payees.get(&worker.miner).copied().unwrap_or(worker.miner) == miner || aspirants.contains(&worker.miner)
     };
     stats["workers"] =
         pool.workers().iter().filter(is_of).map(|worker| worker_view(pool, chain, worker, now)).collect();
-    stats["paid_total"] = format_amount(account.paid).into();
-    stats["pending"] = format_amount(pending).into();
-    stats["reserved"] = format_amount(account.reserved).into();
+    for (name, sum) in sums(chain, miner) {
+        stats[name] = sum.into();
+    }
     stats["payouts"] = history::payouts(pool, chain_index, Some(miner), Page { count: PAYOUTS, skip: 0 });
-    Some(stats)
+    if let Some(script) = of_parent.filter(|_| chain_index == 0) {
+        stats["chains"] = on_children(pool, script);
+    }
+    stats
+}
+
+/// What an account was paid, what blocks that are not confirmed pay it, and what payments under way hold for it.
+fn sums(chain: &Chain, miner: MinerId) -> [(&'static str, String); 3] {
+    let account = chain.ledger.account(miner);
+    let counted = chain.ledger.open_blocks().filter(|block| block.counts);
+    let pending: u64 = counted.map(|block| block.paid(miner)).sum();
+    [
+        ("paid_total", format_amount(account.paid)),
+        ("pending", format_amount(pending)),
+        ("reserved", format_amount(account.reserved)),
+    ]
+}
+
+/// The accounts of merge-mined chains that work under an address of the parent chain counts for: one for each address
+/// that its rigs name.
+fn on_children(pool: &Pool, script: &Script) -> Value {
+    let view = |index: usize, miner: MinerId| {
+        let chain = &pool.chains()[index];
+        let mut view = json!({
+            "chain": chain.spec.name,
+            "address": pool.account_text(index, miner),
+            "payable": pool.payout_script(index, miner).is_some(),
+            "balance": format_signed(chain.ledger.account(miner).balance),
+        });
+        for (name, sum) in sums(chain, miner) {
+            view[name] = sum.into();
+        }
+        view
+    };
+    let of_chain = |index: usize| pool.accounts_of(index, script).into_iter().map(move |miner| view(index, miner));
+    (1..pool.chains().len()).flat_map(of_chain).collect()
 }
 
 /// The account of a chain that each identity in the window works for.
@@ -99,6 +134,7 @@ pub(super) fn summary(
     let chain = &pool.chains()[chain_index];
     json!({
         "address": pool.account_text(chain_index, miner),
+        "payable": chain_index == 0 || pool.payout_script(chain_index, miner).is_some(),
         "total_difficulty": done.work as f64 / UNITS,
         "share_count": done.shares,
         "last_share_time": time_of(pool, done.last_share_ms, now),

@@ -2,6 +2,7 @@
 //! metrics for Prometheus, a status page and tables for a terminal. Views over the pools' state; opens no
 //! socket and reads no file.
 
+pub mod addresses;
 pub mod balances;
 pub mod blocks;
 pub mod history;

@@ -10,7 +10,9 @@ use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::ledger::Payment;
 use crate::pool::payments::Plan;
-use crate::pool::record::{MinerId, PaymentOutput, PaymentStatus};
+use crate::pool::record::{PaymentOutput, PaymentStatus};
+
+use super::views::{address_at, address_of};
 
 /// The wallet of a chain for `getinfo`; null where none is used.
 pub fn wallet(chain: &Chain, now: Now) -> Value {
@@ -36,7 +38,7 @@ pub fn payments(pool: &Pool, chain_index: usize, count: usize, now: Now) -> Valu
 
 /// `paybalances` as a dry run: who would be paid now, and who would not and why. What the wallet holds is not asked.
 pub fn plan(pool: &Pool, chain_index: usize, plan: &Plan) -> Value {
-    let address = |miner| address(pool, &pool.chains()[chain_index], miner);
+    let address = |miner| address_of(pool, &pool.chains()[chain_index], miner);
     let pays = plan.outputs.iter().map(|out| json!({ "address": out.address, "amount": format_amount(out.amount) }));
     let left_out = plan.left_out.iter().map(
         |out| json!({ "address": address(out.miner), "owed": format_amount(out.owed), "reason": out.why.to_string() }),
@@ -60,14 +62,14 @@ fn view(pool: &Pool, chain: &Chain, payment: &Payment, now: Now) -> Value {
     let signed = payment.signed.as_ref();
     let output = |out: &PaymentOutput| {
         json!({
-            "address": address(pool, chain, out.miner),
+            "address": address_at(pool, chain, out.miner, signed.map_or(queued.at, |signed| signed.at)),
             "amount": format_amount(out.amount),
             "received": format_amount(out.received),
         })
     };
     let outputs: Option<Vec<Value>> = signed.map(|signed| signed.outputs.iter().map(output).collect());
     let total: Option<u64> = signed.map(|signed| signed.outputs.iter().map(|out| out.amount).sum());
-    let wanted: Vec<Value> = queued.wanted.iter().map(|miner| json!(address(pool, chain, *miner))).collect();
+    let wanted: Vec<Value> = queued.wanted.iter().map(|miner| json!(address_of(pool, chain, *miner))).collect();
     json!({
         "payment": queued.payment,
         "status": payment.status.name(),
@@ -88,8 +90,4 @@ fn view(pool: &Pool, chain: &Chain, payment: &Payment, now: Now) -> Value {
         "state": wallet.as_ref().map(|status| status.doing.clone()),
         "trouble": wallet.and_then(|status| status.trouble),
     })
-}
-
-fn address(pool: &Pool, chain: &Chain, miner: MinerId) -> Option<String> {
-    pool.miners().script(miner).map(|script| chain.spec.address_text(script))
 }

@@ -15,7 +15,7 @@ use crate::pool::record::{BlockFound, Entry, Journal, Part};
 
 use super::blocks::{confirmations, outputs, reason};
 use super::params::Page;
-use super::views::{address_of, percent_of, seconds, signed_wide};
+use super::views::{address_at, percent_of, seconds, signed_wide};
 
 /// How a block is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +68,15 @@ pub fn proof(pool: &Pool, chain_index: usize, block: &Block, found: &BlockFound,
     let paid: u64 = found.outputs.iter().map(|output| output.amount).sum();
     let paid_to =
         |part: &Part| found.outputs.iter().find(|output| output.miner == part.miner).map_or(0, |out| out.amount);
-    let script = |part: &Part| pool.payout_script(chain_index, part.miner);
+    let script = |part: &Part| pool.payout_script_at(chain_index, part.miner, found.job_at.pool_ms);
     let is_payable = |part: &Part| script(part).is_some() && due(part) >= i128::from(found.min_payout.max(1));
     let mut ranked: Vec<&Part> = found.parts.iter().collect();
     ranked.sort_by_key(|part| (Reverse(due(part)), script(part).map(Script::as_bytes)));
     let contribution = |(rank, part): (usize, &&Part)| {
         let paid = paid_to(part);
         json!({
-            "address": address_of(pool, chain, part.miner),
+            "address": address_at(pool, chain, part.miner, found.job_at),
+            "payable": chain_index == 0 || script(part).is_some(),
             "script": script(part).map(|script| hex::encode(script.as_bytes())),
             "work": part.work.to_string(),
             "percent": percent_of(part.work, total_work),
@@ -94,7 +95,7 @@ pub fn proof(pool: &Pool, chain_index: usize, block: &Block, found: &BlockFound,
         "hash": display_hash(&found.hash),
         "time": seconds(found.at),
         "job_time": seconds(found.job_at),
-        "finder": address_of(pool, chain, found.finder),
+        "finder": address_at(pool, chain, found.finder, found.job_at),
         "worker": found.worker,
         "status": block.status.name(),
         "reason": reason(block),

@@ -24,9 +24,14 @@ fn head<const N: usize>(names: [&str; N]) -> Vec<String> {
     names.map(str::to_string).to_vec()
 }
 
-/// One pool: its state, next payouts, miners and last blocks, from `getinfo` (the pool's part),
+/// One pool: its state, next payouts, miners and last blocks of its parent chain, from `getinfo` (the pool's part),
 /// `getpayoutinfo` and `getblocks`.
 pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    format!("{}\n{}\n{}", pool_state(info), miners(payouts), block_list(blocks, 8))
+}
+
+/// A pool's name, height, hashrate, troubles, and the nodes of its parent chain, from its part of `getinfo`.
+pub fn pool_state(info: &Value) -> String {
     let mut out = format!(
         "{} · {} {} · height {} · {} · {} connections\n",
         text(&info["name"]),
@@ -39,17 +44,40 @@ pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
     for trouble in array(&info["troubles"]) {
         out += &format!("! {}\n", text(trouble));
     }
-    for node in array(&info["chains"]).iter().flat_map(|chain| array(&chain["nodes"])) {
+    for warning in array(&info["warnings"]) {
+        out += &format!("? {}\n", text(warning));
+    }
+    out += &array(&info["chains"]).first().map_or(String::new(), nodes);
+    out
+}
+
+/// A chain that is merge-mined, from its part of `getinfo` and from `getpayoutinfo` and `getblocks` of it.
+pub fn child(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    format!("{}\n{}\n{}", child_state(info), miners(payouts), block_list(blocks, 8))
+}
+
+/// How a chain is merge-mined, and its nodes, from its part of `getinfo`.
+pub fn child_state(info: &Value) -> String {
+    let mined = match info["mined"] == true {
+        true => format!("merge-mined by {}", text(&info["mined_by"])),
+        false => "not mined now".to_string(),
+    };
+    let (name, coin, network) = (text(&info["name"]), text(&info["coin"]), text(&info["network"]));
+    let (height, pending) = (text(&info["height"]), text(&info["blocks_pending"]));
+    let mut out = format!("{name} · {coin} {network} · {mined} · height {height} · {pending} blocks pending\n");
+    out += &nodes(info);
+    out
+}
+
+/// A line for each node of a chain.
+fn nodes(chain: &Value) -> String {
+    let line = |node: &Value| {
         let used = if node["in_use"] == true { ", in use" } else { "" };
         let error = node["error"].as_str().map_or(String::new(), |error| format!(": {error}"));
         let age = node["last_template_age_s"].as_u64().map_or(String::new(), |age| format!(", template {age} s old"));
-        out += &format!("node {}: {}{used}{age}{error}\n", text(&node["url"]), text(&node["state"]));
-    }
-    out += "\n";
-    out += &miners(payouts);
-    out += "\n";
-    out += &block_list(blocks, 8);
-    out
+        format!("node {}: {}{used}{age}{error}\n", text(&node["url"]), text(&node["state"]))
+    };
+    array(&chain["nodes"]).iter().map(line).collect()
 }
 
 /// Every miner: hashrate, part, shares, what it is owed and what the next block pays it.
@@ -71,7 +99,8 @@ pub fn miners(payouts: &Value) -> String {
             format!("{:.2} %", percent(miner)),
             text(&miner["share_count"]),
             text(&miner["balance"]),
-            amount(&miner["address"]),
+            // Owed until an address of the chain is named.
+            if miner["payable"] == false { "no address".to_string() } else { amount(&miner["address"]) },
         ]
     }));
     rows.push(vec![

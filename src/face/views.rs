@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::base::amount::{format_amount, format_percent, format_signed};
 use crate::base::time::{HOUR, Now, SECOND};
+use crate::coin::difficulty::Difficulty;
+use crate::coin::params::AuxWork;
 use crate::coin::script::Script;
+use crate::coin::template::Template;
 use crate::pool::Pool;
 use crate::pool::chain::Chain;
 use crate::pool::firmware::CoinbaseClass;
@@ -48,6 +51,7 @@ pub fn payout_info(pool: &Pool, chain_index: usize, now: Now) -> Value {
     json!({
         "pool": pool.spec().name,
         "chain": chain.spec.name,
+        "mined_by": mined_by(chain_index, chain),
         "pool_fee_percent": format_percent(terms.fee_ppm),
         "pool_address": chain.spec.address_text(&terms.pool_script),
         "min_payout": format_amount(terms.min_payout),
@@ -97,16 +101,13 @@ pub fn info(pools: &[Pool], uptime_s: u64, ledger: LedgerSize, now: Now) -> Valu
 fn pool_info(pool: &Pool, now: Now) -> Value {
     let chain = &pool.chains()[0];
     let job = pool.current_job();
-    let chains: Vec<Value> = pool.chains().iter().map(|chain| chain_info(chain, now)).collect();
-    let network = job
-        .map(|job| job.template.target)
-        .map(|target| crate::coin::difficulty::Difficulty::of_target(target, chain.spec.coin.algorithm).as_f64());
+    let chains: Vec<Value> = (0..pool.chains().len()).map(|index| chain_info(pool, index, now)).collect();
     json!({
         "name": pool.spec().name,
         "coin": chain.spec.coin.name,
         "network": chain.spec.network.name,
         "height": job.map(|job| job.template.height),
-        "network_difficulty": network,
+        "network_difficulty": job.map(|job| difficulty(pool, &job.template)),
         "job_age_s": job.map(|job| job.age_ms(now.mono_ms) / SECOND),
         "hashrate": hashes(chain, pool.rates().quarter.per_second(now.mono_ms)),
         "connections": pool.connections(),
@@ -133,7 +134,35 @@ pub fn bans(pool: &Pool, now: Now) -> Value {
     pool.bans(now).map(view).collect()
 }
 
-fn chain_info(chain: &Chain, now: Now) -> Value {
+/// What a chain is mined with: the template of its block in the job that rigs work on; or, where it is left out, the
+/// one of the node in use.
+pub(super) fn template(pool: &Pool, index: usize) -> Option<&Template> {
+    let job = pool.current_job();
+    if index == 0 {
+        return job.map(|job| &*job.template);
+    }
+    let of_job = job.and_then(|job| job.children.of(index)).map(|child| &*child.template);
+    let chain = &pool.chains()[index];
+    of_job.or_else(|| chain.nodes[chain.chosen?].ready_template().map(|template| &**template))
+}
+
+/// The network's difficulty as the rigs of a pool count.
+pub(super) fn difficulty(pool: &Pool, template: &Template) -> f64 {
+    Difficulty::of_target(template.target, pool.chains()[0].spec.coin.algorithm).as_f64()
+}
+
+/// How blocks of a chain come to be.
+pub(super) fn mined_by(index: usize, chain: &Chain) -> &'static str {
+    match chain.spec.coin.auxpow.map(|auxpow| auxpow.work).filter(|_| index > 0) {
+        None => "parent",
+        Some(AuxWork::Template) => "template",
+        Some(AuxWork::NodeBlock) => "node block",
+    }
+}
+
+fn chain_info(pool: &Pool, index: usize, now: Now) -> Value {
+    let chain = &pool.chains()[index];
+    let template = template(pool, index);
     let nodes: Vec<Value> = chain
         .nodes
         .iter()
@@ -157,10 +186,22 @@ fn chain_info(chain: &Chain, now: Now) -> Value {
         "name": chain.spec.name,
         "coin": chain.spec.coin.name,
         "network": chain.spec.network.name,
+        "chain_id": chain.spec.coin.auxpow.map(|auxpow| auxpow.chain_id),
+        "mined_by": mined_by(index, chain),
+        "mined": is_mined(pool, index),
+        "height": template.map(|template| template.height),
+        "network_difficulty": template.map(|template| difficulty(pool, template)),
+        "blocks_found": chain.ledger.blocks().len(),
         "blocks_pending": chain.ledger.open_blocks().count(),
         "payments": super::payments::wallet(chain, now),
+        "warnings": pool.chain_warnings(index, now),
         "nodes": nodes,
     })
+}
+
+/// Whether the job that rigs work on may find a block of a chain.
+pub(super) fn is_mined(pool: &Pool, index: usize) -> bool {
+    pool.current_job().is_some_and(|job| index == 0 || job.children.of(index).is_some())
 }
 
 /// Hashes per second, to two decimals.
@@ -186,6 +227,11 @@ pub(super) fn time_of(pool: &Pool, pool_ms: u64, now: Now) -> Value {
 /// An account's address on its chain, or on the parent chain where it has none there.
 pub(super) fn address_of(pool: &Pool, chain: &Chain, miner: MinerId) -> Option<String> {
     pool.account_text(usize::from(chain.ledger.chain()), miner)
+}
+
+/// The same as it was at an earlier moment.
+pub(super) fn address_at(pool: &Pool, chain: &Chain, miner: MinerId, at: Stamp) -> Option<String> {
+    pool.account_text_at(usize::from(chain.ledger.chain()), miner, at.pool_ms)
 }
 
 /// A moment as it was known when it was written.

@@ -132,11 +132,14 @@ impl Pool {
         (!self.commits.batch.journal.is_empty()).then(fault)
     }
 
+    /// Whether anything that was credited or decided waits for the disk.
+    pub fn awaits_commit(&self) -> bool {
+        !self.commits.shares.is_empty() || !self.commits.batch.is_empty() || self.window.has_changed()
+    }
+
     /// Whether everything that was credited or decided is on disk.
     pub(super) fn is_all_written(&self) -> bool {
-        let commits = &self.commits;
-        let waits = !commits.shares.is_empty() || !commits.batch.is_empty() || self.window.has_changed();
-        !waits && commits.fault.is_none() && commits.committed_ms.is_some()
+        !self.awaits_commit() && self.commits.fault.is_none() && self.commits.committed_ms.is_some()
     }
 
     /// The mark that the ledger has.

@@ -56,8 +56,8 @@ pub struct Ledger {
     configured: Terms,
     terms: Terms,
     accounts: BTreeMap<MinerId, Account>,
-    /// Where accounts are paid that have no output script of this chain.
-    names: BTreeMap<MinerId, Script>,
+    /// Where accounts are paid that have no output script of this chain, each with the pool's time at which it was named.
+    names: BTreeMap<MinerId, Vec<(u64, Script)>>,
     /// In the order they were found.
     blocks: Vec<Block>,
     by_hash: BTreeMap<Hash32, usize>,
@@ -130,14 +130,20 @@ impl Ledger {
         self.accounts.get(&miner).copied().unwrap_or_default()
     }
 
-    /// The output script that was named for an account.
+    /// The output script that was named for an account, the last one.
     pub fn named(&self, miner: MinerId) -> Option<&Script> {
-        self.names.get(&miner)
+        self.names.get(&miner)?.last().map(|(_, script)| script)
     }
 
-    /// Every account that an output script was named for.
+    /// The one that was in force at a moment of the pool's time, in milliseconds.
+    pub fn named_at(&self, miner: MinerId, pool_ms: u64) -> Option<&Script> {
+        let names = self.names.get(&miner)?;
+        names.iter().rev().find(|(since, _)| *since <= pool_ms).map(|(_, script)| script)
+    }
+
+    /// Every account that an output script was named for, with the last one.
     pub fn names(&self) -> impl Iterator<Item = (MinerId, &Script)> {
-        self.names.iter().map(|(miner, script)| (*miner, script))
+        self.names.keys().filter_map(|miner| Some((*miner, self.named(*miner)?)))
     }
 
     /// Every block, in the order they were found.
@@ -210,7 +216,8 @@ impl Ledger {
     }
 
     fn apply_named(&mut self, named: &AddressNamed) {
-        self.names.insert(named.miner, Script::from_bytes(named.script.clone()));
+        let name = (named.at.pool_ms, Script::from_bytes(named.script.clone()));
+        self.names.entry(named.miner).or_default().push(name);
     }
 
     fn apply_found(&mut self, seq: u64, found: &BlockFound) -> Result<(), LedgerError> {

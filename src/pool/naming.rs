@@ -39,13 +39,18 @@ impl Pool {
         if chain == 0 {
             return Err(NamingError::ParentChain);
         }
-        let has_own = self.chains[chain].ledger.named(miner).is_none() && self.payout_script(chain, miner).is_some();
-        if has_own {
+        if !self.can_be_named(chain, miner) {
             return Err(NamingError::HasAddress);
         }
         self.record_name(chain, miner, script, true, now);
         self.make_job(false, now);
         Ok(())
+    }
+
+    /// Whether an account is that of an address of the parent chain which has no counterpart on this one.
+    fn can_be_named(&self, chain: usize, miner: MinerId) -> bool {
+        let identity = self.miners.identity(miner);
+        identity.is_some_and(|identity| identity.is_plain() && self.carry_over(chain, identity.script()).is_none())
     }
 
     /// Believes what rigs name for accounts of their address that are owed something and have none.

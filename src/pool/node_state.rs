@@ -18,13 +18,14 @@ pub enum NodeState {
     Unauthorised,
     /// Starting (RPC error −28).
     WarmingUp,
-    /// In initial block download (RPC error −10).
+    /// In initial block download (RPC error −10, or as it says of itself).
     Syncing,
     /// Has no peers (RPC error −9).
     NoPeers,
     /// On another network than the pool: its templates would pay nobody.
     WrongNetwork,
-    /// Its template can't be mined by this pool.
+    /// Its template can't be mined by this pool: it follows rules that the pool does not know (RPC error −8, or a template
+    /// that says so), or is none.
     TemplateRefused,
     /// Anything else that it answers instead of a template.
     Failing,
@@ -35,6 +36,7 @@ impl NodeState {
     pub fn of_error(error: &LinkError) -> NodeState {
         match error {
             LinkError::Unauthorised => NodeState::Unauthorised,
+            LinkError::Rpc { code: -8, .. } => NodeState::TemplateRefused,
             LinkError::Rpc { code: -9, .. } => NodeState::NoPeers,
             LinkError::Rpc { code: -10, .. } => NodeState::Syncing,
             LinkError::Rpc { code: -28, .. } => NodeState::WarmingUp,

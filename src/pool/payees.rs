@@ -42,9 +42,16 @@ impl Pool {
 
     /// Where an account of a chain is paid; `None` while no address of that chain is known for it.
     pub fn payout_script(&self, chain: usize, miner: MinerId) -> Option<&Script> {
-        if let Some(named) = self.chains[chain].ledger.named(miner) {
-            return Some(named);
-        }
+        self.chains[chain].ledger.named(miner).or_else(|| self.own_script(chain, miner))
+    }
+
+    /// Where it was paid at a moment of the pool's time, in milliseconds.
+    pub fn payout_script_at(&self, chain: usize, miner: MinerId, pool_ms: u64) -> Option<&Script> {
+        self.chains[chain].ledger.named_at(miner, pool_ms).or_else(|| self.own_script(chain, miner))
+    }
+
+    /// Where an account is paid that no address was named for.
+    fn own_script(&self, chain: usize, miner: MinerId) -> Option<&Script> {
         let identity = self.miners.identity(miner)?;
         let is_paid = || chain == 0 || self.carry_over(chain, identity.script()).as_ref() == Some(identity.script());
         identity.named(chain as u8).or_else(|| is_paid().then_some(identity.script()))
@@ -67,7 +74,16 @@ impl Pool {
 
     /// An account of a chain as people know it: by its address there, or by that of the parent chain where it has none.
     pub fn account_text(&self, chain: usize, miner: MinerId) -> Option<String> {
-        match self.payout_script(chain, miner) {
+        self.text_of(chain, miner, self.payout_script(chain, miner))
+    }
+
+    /// The same as it was at a moment of the pool's time, in milliseconds.
+    pub fn account_text_at(&self, chain: usize, miner: MinerId, pool_ms: u64) -> Option<String> {
+        self.text_of(chain, miner, self.payout_script_at(chain, miner, pool_ms))
+    }
+
+    fn text_of(&self, chain: usize, miner: MinerId, paid: Option<&Script>) -> Option<String> {
+        match paid {
             Some(script) => Some(self.chains[chain].spec.address_text(script)),
             None => self.miners.script(miner).map(|script| self.chains[0].spec.address_text(script)),
         }
@@ -122,14 +138,31 @@ impl Pool {
     pub(super) fn register(&mut self, miner: MinerId, identity: &Identity) -> Box<[MinerId]> {
         self.keep(miner, identity.clone());
         let parent = if identity.is_plain() { miner } else { self.account(identity.script().clone().into(), miner) };
-        let paid_at = |chain: usize| {
-            let named = identity.named(chain as u8).cloned();
-            let script = named.or_else(|| self.carry_over(chain, identity.script()))?;
-            Some(self.paid_at(chain, &script))
-        };
-        let children: Vec<Option<Identity>> = (1..self.chains.len()).map(paid_at).collect();
+        let children: Vec<Option<Identity>> =
+            (1..self.chains.len()).map(|chain| self.child_account(chain, identity)).collect();
         let payee = |account: Option<Identity>| account.map_or(parent, |account| self.account(account, parent));
         std::iter::once(parent).chain(children.into_iter().map(payee).collect::<Vec<_>>()).collect()
+    }
+
+    /// What the account of a merge-mined chain is registered as that work under an identity counts for; `None` for the
+    /// parent's.
+    fn child_account(&self, chain: usize, identity: &Identity) -> Option<Identity> {
+        let named = identity.named(chain as u8).cloned();
+        let script = named.or_else(|| self.carry_over(chain, identity.script()))?;
+        Some(self.paid_at(chain, &script))
+    }
+
+    /// The accounts of a chain that were ever worked for under an address of the parent chain: the one for work that
+    /// names nothing beside it first.
+    pub fn accounts_of(&self, chain: usize, script: &Script) -> Vec<MinerId> {
+        let parent = || Identity::from(script.clone());
+        let mut accounts = Vec::new();
+        for identity in self.miners.all_of(script).filter_map(|miner| self.miners.identity(miner)) {
+            let account = if chain == 0 { None } else { self.child_account(chain, identity) };
+            let account = self.miners.find(&account.unwrap_or_else(parent));
+            accounts.extend(account.filter(|account| !accounts.contains(account)));
+        }
+        accounts
     }
 
     /// The id of an account, which is made where there is none yet; `instead` when there are no more ids.

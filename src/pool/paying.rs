@@ -109,15 +109,20 @@ impl Pool {
     /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
     pub fn warnings(&self, now: Now) -> Vec<String> {
         let mut warnings: Vec<String> = self.payments_held.iter().map(|path| held(path)).collect();
+        warnings.extend((0..self.chains.len()).flat_map(|chain| self.chain_warnings(chain, now)));
+        warnings
+    }
+
+    /// Of them those about one chain.
+    pub fn chain_warnings(&self, index: usize, now: Now) -> Vec<String> {
+        let chain = &self.chains[index];
         // A merge-mined chain never holds the parent back: that it lies idle is no more than a warning.
-        warnings.extend(self.chains.iter().skip(1).filter_map(lacks_template));
-        warnings.extend(self.child_faults.values().cloned());
-        for chain in &self.chains {
-            let status = chain.payments.as_ref().map(|payments| payments.status(now));
-            if let Some(status) = status.filter(|status| status.is_stuck()) {
-                let trouble = status.trouble.unwrap_or_default();
-                warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
-            }
+        let mut warnings: Vec<String> = lacks_template(chain).filter(|_| index > 0).into_iter().collect();
+        warnings.extend(self.child_faults.get(&index).cloned());
+        let status = chain.payments.as_ref().map(|payments| payments.status(now));
+        if let Some(status) = status.filter(|status| status.is_stuck()) {
+            let trouble = status.trouble.unwrap_or_default();
+            warnings.push(format!("{}: {}, and does not come forward: {trouble}", chain.spec.name, status.doing));
         }
         warnings
     }
@@ -303,9 +308,11 @@ impl Pool {
         let accounts = chain.ledger.accounts();
         let candidates = accounts.filter(|(miner, _)| wanted.is_empty() || wanted.contains(miner));
         let candidates = candidates.filter_map(|(miner, account)| {
-            // Who has no address on this chain stays owed until one is named.
-            let script = self.payout_script(chain_index, miner)?.clone();
-            let address = address::encode(&script, chain.spec.coin, chain.spec.network);
+            // Who has no address on this chain stays owed until one is named. Every account belongs to a registered miner:
+            // recovery refuses a ledger where one does not.
+            let paid_at = self.payout_script(chain_index, miner);
+            let address = paid_at.and_then(|script| address::encode(script, chain.spec.coin, chain.spec.network));
+            let script = paid_at.or_else(|| self.miners.script(miner))?.clone();
             let payable = payables.get(&miner).copied().unwrap_or(0);
             let owed = u64::try_from(account.balance).ok().filter(|owed| *owed > 0)?;
             Some(Candidate { miner, script, address, owed, reserved: account.reserved, payable })

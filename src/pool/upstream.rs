@@ -57,6 +57,9 @@ const CALL_TIMEOUT_MS: u64 = 30 * SECOND;
 /// A long poll is never given up early: the node would keep a thread for it until the next block.
 const LONG_POLL_TIMEOUT_MS: u64 = 4 * 3_600 * SECOND;
 
+/// What is said of a node that gives templates and lacks blocks; how far it is stands beside it.
+const CATCHING_UP: &str = "the node is still catching up with its network";
+
 /// See the module.
 pub struct Upstream {
     spec: NodeSpec,
@@ -396,7 +399,15 @@ impl Upstream {
         if let Some(chain) = self.foreign_chain() {
             let error = format!("the node is on {chain}, this pool on {}", self.network.name);
             self.fail(NodeState::WrongNetwork, error, now);
+        } else if self.is_catching_up() && self.state == NodeState::Ready {
+            self.fail(NodeState::Syncing, CATCHING_UP.to_string(), now);
         }
+    }
+
+    /// Whether the node says that it lacks blocks. On test networks it gives templates all the same, of a tip that
+    /// everybody else has left.
+    fn is_catching_up(&self) -> bool {
+        self.info.is_catching_up == Some(true) && !self.network.is_private()
     }
 
     fn foreign_chain(&self) -> Option<&str> {
@@ -406,11 +417,17 @@ impl Upstream {
     fn take_template(&mut self, tag: Tag, result: &RawValue, now: Now) {
         match self.source.read(result, self.coin, self.network) {
             Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
-            Ok(template) => {
+            Ok(_) if self.is_catching_up() => self.fail(NodeState::Syncing, CATCHING_UP.to_string(), now),
+            Ok(mut template) => {
                 if self.state != NodeState::Ready {
                     log::info!("node {} is ready at height {}", self.spec.url, template.height);
                 }
-                let is_new_tip = self.template.as_ref().is_none_or(|old| old.prev_hash != template.prev_hash);
+                let on_same_tip = self.template.as_ref().filter(|old| old.prev_hash == template.prev_hash);
+                let is_new_tip = on_same_tip.is_none();
+                // A block takes most transactions with it, and is not waited with.
+                if let Some(old) = on_same_tip {
+                    template.share_with(old);
+                }
                 let tip_height = template.height.saturating_sub(1);
                 self.template = Some(Rc::new(template));
                 self.template_ms = Some(now.mono_ms);

@@ -36,12 +36,12 @@ impl Rate {
     /// from the first minute on.
     pub fn per_second(&self, mono_ms: u64) -> f64 {
         let age = mono_ms.saturating_sub(self.started_ms).max(1_000) as f64;
-        let filled = 1.0 - (-age / self.span_ms).exp();
+        let filled = 1.0 - libm::exp(-age / self.span_ms);
         self.value * self.decay(mono_ms) / (self.span_ms / 1_000.0) / filled
     }
 
     fn decay(&self, mono_ms: u64) -> f64 {
-        (-(mono_ms.saturating_sub(self.last_ms) as f64) / self.span_ms).exp()
+        libm::exp(-(mono_ms.saturating_sub(self.last_ms) as f64) / self.span_ms)
     }
 }
 

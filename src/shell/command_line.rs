@@ -1,6 +1,7 @@
 //! The command line: words in, one [`Command`] out. It runs nothing and prints nothing.
 
 mod build;
+mod manual;
 mod table;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use lexopt::Arg;
 use serde_json::Value;
 
 use super::nearest::nearest;
-use super::{bench, ledger};
+use super::{bench, demo, ledger};
 use crate::pool::spec::NodeSpec;
 use table::{COMMANDS, Entry};
 
@@ -29,13 +30,13 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
-    /// Run the pool against a chain and miners of its own.
-    Demo {
-        /// How long; until it is interrupted when absent.
-        seconds: Option<u64>,
-        /// Where the ledger is; a directory that is removed at the end when absent.
-        data_dir: Option<PathBuf>,
+    /// Print what a board's start-up scripts need of the configuration.
+    Board {
+        /// The configuration file.
+        config: PathBuf,
     },
+    /// Run the pool against a chain and miners of its own.
+    Demo(demo::Options),
     /// Show a running pool.
     Status {
         /// Its status port.

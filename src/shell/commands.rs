@@ -34,7 +34,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Print(text) => print(&text),
         Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
-        Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
+        Command::Board { config } => board(&config),
+        Command::Demo(options) => demo(&options),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
@@ -76,9 +77,9 @@ fn serve(config: &Config) -> Result<(), String> {
 }
 
 /// The demo's screen tells what happens; the log only what goes wrong.
-fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
+fn demo(options: &demo::Options) -> ExitCode {
     start_log("error");
-    match demo::run(seconds, data_dir) {
+    match demo::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, FAILED),
     }
@@ -87,7 +88,21 @@ fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match config::read(path) {
         Ok(config) => print(&config::check::summary(&config)),
-        Err(errors) => complain(&errors.to_string(), WRONG_USAGE),
+        // This is what the status of the service shows, where nobody sees which file is meant.
+        Err(errors) => {
+            complain(&format!("{errors}\nedgepool: correct {}, and start the pool again", path.display()), WRONG_USAGE)
+        }
+    }
+}
+
+fn board(path: &Path) -> ExitCode {
+    let (settings, result) = match config::file_text(path) {
+        Ok(text) => config::board::settings(&text, &path.display().to_string()),
+        Err(errors) => (String::new(), Err(errors)),
+    };
+    match (print(&settings), result) {
+        (printed, Ok(())) => printed,
+        (_, Err(errors)) => complain(&errors.to_string(), WRONG_USAGE),
     }
 }
 
@@ -107,6 +122,14 @@ fn status_text(url: &NodeSpec) -> Result<String, CallError> {
         let blocks = http_call::call(url, None, "getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
         text += "\n";
         text += &table::pool(pool, &payouts, &blocks);
+        for chain in pool["chains"].as_array().map_or(&[][..], Vec::as_slice).iter().skip(1) {
+            let of = json!({ "pool": pool["name"], "chain": chain["name"] });
+            let payouts = http_call::call(url, None, "getpayoutinfo", &of)?;
+            let newest = json!({ "pool": pool["name"], "chain": chain["name"], "count": 8 });
+            let blocks = http_call::call(url, None, "getblocks", &newest)?;
+            text += "\n";
+            text += &table::child(chain, &payouts, &blocks);
+        }
     }
     Ok(text)
 }

@@ -41,6 +41,8 @@ const SIGNALS: Token = Token(usize::MAX);
 const FIRST_PEER: usize = 1 << 10;
 /// A peer that was said goodbye may take this long to close.
 const LINGER_MS: u64 = 2_000;
+/// A disk that takes this long to write a batch holds up everything that the pool does.
+const SLOW_COMMIT_MS: u64 = 1_000;
 /// On stop, what is still to be sent gets this long.
 const FAREWELL_MS: u64 = 500;
 
@@ -65,9 +67,10 @@ pub struct Daemon {
     service: Service,
     started_ms: u64,
     rpc_peers: usize,
-    rig_peers: usize,
-    /// Rigs for which there are file descriptors.
-    rig_room: usize,
+    /// Connections of rigs, by pool.
+    rig_peers: Vec<usize>,
+    /// Rigs of each pool for which there are file descriptors.
+    rig_room: Vec<usize>,
     stopping: bool,
     buffer: Box<[u8]>,
 }
@@ -111,7 +114,7 @@ impl Daemon {
             service: Service::start(),
             started_ms: now.mono_ms,
             rpc_peers: 0,
-            rig_peers: 0,
+            rig_peers: vec![0; config.pools.len()],
             rig_room: room_for_rigs(config),
             stopping: false,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
@@ -251,17 +254,24 @@ impl Daemon {
         }
     }
 
-    /// Writes every batch that is due, in one transaction, and tells the pools. `None` when nothing was due.
+    /// Writes what waits, in one transaction, and tells the pools. `None` when nothing was due. What is due of one pool
+    /// takes along what waits of the others: the disk is synced as often as for one alone.
     fn commit(&mut self, now: Now) -> Option<Result<(), String>> {
-        let due: Vec<usize> = (0..self.pools.len()).filter(|index| self.pools[*index].batch_due(now)).collect();
-        if due.is_empty() {
+        if !self.pools.iter().any(|pool| pool.batch_due(now)) {
             return None;
         }
+        let is_written = |index: &usize| self.pools[*index].batch_due(now) || self.pools[*index].awaits_commit();
+        let due: Vec<usize> = (0..self.pools.len()).filter(is_written).collect();
         let pools = self.pools.iter_mut().enumerate().filter(|(index, _)| due.contains(index));
         let batches: Vec<(usize, &Batch)> = pools.map(|(index, pool)| (index, pool.batch(now))).collect();
+        let begun = self.clock.now();
         let outcome = self.store.commit(&batches).map_err(|error| error.to_string());
         // What follows is timed from when the disk was done.
         let now = self.clock.now();
+        let took_ms = now.mono_ms.saturating_sub(begun.mono_ms);
+        if took_ms >= SLOW_COMMIT_MS {
+            log::warn!("the disk took {took_ms} ms to write the ledger; everything waited for it");
+        }
         for index in due {
             let pool = &mut self.pools[index];
             match &outcome {
@@ -344,7 +354,7 @@ impl Daemon {
                 let _ = peer.stream.flush();
             }
         }
-        log::info!("stopped");
+        log::info!("stopped within {} ms", self.clock.now().mono_ms.saturating_sub(now.mono_ms));
     }
 }
 

@@ -39,7 +39,9 @@ impl Stream {
     /// Sends two buffers, one after the other, behind what is in line. Only what the system does not take now is kept.
     pub fn send(&mut self, first: &[u8], second: Option<&Rc<[u8]>>) -> io::Result<()> {
         let slices = [IoSlice::new(first), IoSlice::new(second.map_or(&[], |second| second))];
-        let sent = if self.queue.is_empty() { Self::write(&mut self.socket, &slices)? } else { 0 };
+        // A job that goes to every rig mostly goes alone.
+        let slices = if first.is_empty() { &slices[1..] } else { &slices };
+        let sent = if self.queue.is_empty() { Self::write(&mut self.socket, slices)? } else { 0 };
         if sent < first.len() {
             self.push(first[sent..].into());
         }
@@ -81,7 +83,12 @@ impl Stream {
     /// How much of the buffers the system takes now.
     fn write(socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
-            match socket.write_vectored(slices) {
+            let outcome = match slices {
+                // The system has less to do for one than for a list of one.
+                [one] => socket.write(one),
+                several => socket.write_vectored(several),
+            };
+            match outcome {
                 Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => return Err(ErrorKind::WriteZero.into()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

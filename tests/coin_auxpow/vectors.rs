@@ -83,7 +83,7 @@ fn a_merge_mined_block_is_rebuilt_from_its_parts_and_found_right() {
         let data = reader.take(shown["size"].as_u64().unwrap() as usize).unwrap().to_vec();
         let (txid, weight) = (sha256d(&data), 4 * data.len() as u64);
         assert_eq!(display_hash(&txid), shown["txid"]);
-        TemplateTx { data, txid, wtxid: txid, fee: 0, weight, sigops: 0, depends: vec![], pinned: false }
+        TemplateTx { data: data.into(), txid, wtxid: txid, fee: 0, weight, sigops: 0, depends: vec![], pinned: false }
     };
     let mut others: Vec<TemplateTx> = getblock["tx"].as_array().unwrap().iter().map(transaction).collect();
     let coinbase = others.remove(0).data;

@@ -9,6 +9,8 @@ mod honest;
 mod hostile;
 mod kinds;
 mod place;
+#[path = "../program/mod.rs"]
+mod program;
 
 use std::collections::BTreeMap;
 use std::env;

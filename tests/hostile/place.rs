@@ -14,6 +14,8 @@ use edgepool::shell::demo::chain::{Chain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
 use serde_json::{Value, json};
 
+use crate::program;
+
 const COOKIE: &str = "__cookie__:0123456789abcdef";
 
 pub struct Place {
@@ -30,7 +32,7 @@ impl Place {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         // Nobody finds a block: what is watched is shares.
-        let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1 };
+        let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, ..ChainSpec::litecoin() };
         let node = EmbeddedNode::start(Chain::new(spec, 1_800_000_000), COOKIE).unwrap();
         let (stratum, rpc) = (free_address(), free_address());
         fs::write(folder.join("cookie"), COOKIE).unwrap();
@@ -52,8 +54,8 @@ impl Place {
         fs::write(&path, config.to_string()).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" run --config \"$1\"")]);
-        command.arg(env!("CARGO_BIN_EXE_edgepool")).arg(&path);
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        command.args(program::words()).args(["run", "--config"]).arg(&path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let pool = command.spawn().unwrap();
         let place = Place { stratum, rpc, pool, folder, _node: node };
@@ -117,7 +119,8 @@ pub const EASY: f64 = 4.0 / 65_536.0;
 
 /// The regtest address of a key hash.
 pub fn address_of(hash: &[u8; 20]) -> String {
-    address::encode(&Script::witness(0, hash).unwrap(), Chain::coin(), Chain::network()).unwrap()
+    address::encode(&Script::witness(0, hash).unwrap(), ChainSpec::litecoin().coin, ChainSpec::litecoin().network)
+        .unwrap()
 }
 
 fn free_address() -> SocketAddr {

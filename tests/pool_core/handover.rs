@@ -230,5 +230,5 @@ fn a_transaction_that_jobs_have_in_common_is_written_once() {
     assert!(scene.rigs[&key].jobs.len() > 10);
     let data = scene.pool.current_job().unwrap().template.transactions[0].data.clone();
     let left = scene.stop();
-    assert_eq!(left.windows(data.len()).filter(|window| *window == data).count(), 1);
+    assert_eq!(left.windows(data.len()).filter(|window| *window == &*data).count(), 1);
 }

@@ -46,6 +46,25 @@ fn a_node_that_comes_back_on_another_network_gives_no_job() {
 }
 
 #[test]
+fn a_node_that_gives_templates_while_it_catches_up_is_waited_for_but_on_a_private_network() {
+    let mut testnet = spec(1);
+    testnet.chains[0].network = testnet.chains[0].coin.network("testnet").unwrap();
+    let mut scene = Scene::unheard(testnet, TODAY);
+    scene.nodes[0].mode = Mode::CatchingUp("test");
+    scene.advance(HOUR);
+    assert_eq!((scene.state(0), scene.pool.current_job().is_none()), ("syncing", true));
+    assert!(scene.turns < 3 * 3_600, "{} turns in an hour", scene.turns);
+    scene.nodes[0].mode = Mode::On("test");
+    scene.advance(30 * SECOND);
+    assert_eq!((scene.state(0), scene.pool.current_job().is_some()), ("ready", true));
+    // A tip of last week says nothing where nobody else mines.
+    let mut scene = Scene::unheard(spec(1), TODAY);
+    scene.nodes[0].mode = Mode::CatchingUp("regtest");
+    scene.advance(HOUR);
+    assert_eq!((scene.state(0), scene.pool.current_job().is_some()), ("ready", true));
+}
+
+#[test]
 fn a_node_that_does_not_tell_its_network_is_trusted() {
     let mut scene = Scene::unheard(spec(1), TODAY);
     scene.nodes[0].mode = Mode::Reticent;

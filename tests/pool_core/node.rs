@@ -37,6 +37,8 @@ pub enum Mode {
     Nonsense,
     /// Well, but on this network.
     On(&'static str),
+    /// Gives templates on this network, and says that it lacks blocks, as nodes do on test networks.
+    CatchingUp(&'static str),
     /// Well, but the operator allows no `getblockchaininfo`.
     Reticent,
 }
@@ -200,7 +202,7 @@ impl FakeNode {
             _ => {}
         }
         match self.mode {
-            Mode::Good | Mode::Error(_) | Mode::On(_) | Mode::Reticent => {}
+            Mode::Good | Mode::Error(_) | Mode::On(_) | Mode::CatchingUp(_) | Mode::Reticent => {}
             Mode::Unauthorised => return Reply::Bytes(http(401, "Unauthorized", "")),
             Mode::Truncated => {
                 let whole = ok(id, &self.template);
@@ -227,7 +229,8 @@ impl FakeNode {
             ("getbestblockhash", _) => self.template["previousblockhash"].clone(),
             ("getblockchaininfo", Mode::Reticent) => return Reply::Bytes(error(id, -32601)),
             ("getblockchaininfo", mode) => json!({
-                "chain": if let Mode::On(network) = mode { network } else { self.network.chain_name() },
+                "chain": if let Mode::On(network) | Mode::CatchingUp(network) = mode { network } else { self.network.chain_name() },
+                "initialblockdownload": matches!(mode, Mode::CatchingUp(_)),
                 "blocks": self.height() - 1,
                 "headers": self.height() - 1 + self.behind,
                 "verificationprogress": 1.0,

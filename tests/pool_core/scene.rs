@@ -448,9 +448,9 @@ impl Scene {
 #[cfg(feature = "shell")]
 impl Drop for Scene {
     fn drop(&mut self) {
-        // What is merge-mined is not verified yet.
-        if !std::thread::panicking() && self.pool.chains().len() == 1 {
-            let differences = edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover());
+        if !std::thread::panicking() {
+            let differences =
+                edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover(), &self.pool.spec().chains);
             assert!(differences.is_empty(), "{}", differences.join("\n"));
         }
     }

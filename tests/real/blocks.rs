@@ -1,4 +1,4 @@
-//! Blocks that the pool's miners find, judged by litecoind: each is accepted, and pays what the pool had announced.
+//! Blocks that the pool's miners find, judged by its node: each is accepted, and pays what the pool had announced.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::litecoind::{Chain, Litecoind, MWEB_HEIGHT};
+use crate::chain::{Chain, MWEB_HEIGHT};
+use crate::kind::on_each_node;
 use crate::miner::{Job, Miner, PATIENCE, Share, Want};
+use crate::node::{Node, address_in};
 use crate::place::wait_for;
 use crate::pool::Pool;
+use crate::rpc::Rpc;
 use crate::transactions::litoshi;
 
 /// Output scripts of the five types a coinbase can pay, each with a hash that only one miner has.
@@ -28,7 +31,7 @@ pub fn script_of_type(kind: &str, number: u8) -> String {
 pub const TYPES: [&str; 5] = ["p2pkh", "p2sh", "p2wpkh", "p2wsh", "p2tr"];
 
 /// An address of the pool operator, unlike every miner's.
-pub fn pool_address(node: &Litecoind) -> String {
+pub fn pool_address(node: &Node) -> String {
     node.address_of(&script_of_type("p2wpkh", 0xee))
 }
 
@@ -36,7 +39,7 @@ pub fn pool_address(node: &Litecoind) -> String {
 ///
 /// Setting the fee makes a job at once, also when it stays what it was; no share is sent between that and the block, so the
 /// announcement and the job speak of the same window.
-fn announcement(pool: &Pool, miner: &mut Miner, fee: &str) -> Value {
+pub fn announcement(pool: &Rpc, miner: &mut Miner, fee: &str) -> Value {
     loop {
         miner.catch_up().unwrap();
         let before = miner.job.clone().unwrap().id;
@@ -53,7 +56,7 @@ fn announcement(pool: &Pool, miner: &mut Miner, fee: &str) -> Value {
 }
 
 /// Address → base units of `next_payouts` and the pool's own part.
-fn announced_outputs(info: &Value) -> BTreeMap<String, u64> {
+pub fn announced_outputs(info: &Value) -> BTreeMap<String, u64> {
     let mut outputs = BTreeMap::new();
     let mut add = |address: &Value, amount: &Value| {
         let units = litoshi(amount);
@@ -76,7 +79,7 @@ pub fn paid_outputs(block: &Value) -> BTreeMap<String, u64> {
             assert_eq!(litoshi(&output["value"]), 0);
             continue;
         }
-        let address = output["scriptPubKey"]["addresses"][0].as_str().unwrap().to_owned();
+        let address = address_in(&output["scriptPubKey"]).unwrap().to_owned();
         let earlier = outputs.insert(address, litoshi(&output["value"]));
         assert_eq!(earlier, None, "one output for one address: {block}");
     }
@@ -84,7 +87,7 @@ pub fn paid_outputs(block: &Value) -> BTreeMap<String, u64> {
 }
 
 /// Finds a block with this miner and gives it as the node shows it, after comparing what it pays.
-pub fn mine_announced_block(node: &Litecoind, pool: &Pool, miner: &mut Miner, fee: &str) -> Value {
+pub fn mine_announced_block(node: &Node, pool: &Rpc, miner: &mut Miner, fee: &str) -> Value {
     let info = announcement(pool, miner, fee);
     let share = miner.mine(Want::Block);
     assert_eq!(miner.submit(&share), Ok(true));
@@ -99,7 +102,7 @@ fn txids(block: &Value) -> Vec<&str> {
 
 #[test]
 fn every_kind_of_transaction_and_of_address_ends_in_blocks_that_pay_as_announced() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let addresses: Vec<String> =
         (1..).zip(TYPES).map(|(number, kind)| node.address_of(&script_of_type(kind, number))).collect();
@@ -152,7 +155,7 @@ fn every_kind_of_transaction_and_of_address_ends_in_blocks_that_pay_as_announced
 
 #[test]
 fn a_change_of_the_fee_shows_in_the_next_block() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x");
@@ -172,7 +175,7 @@ fn a_change_of_the_fee_shows_in_the_next_block() {
 
 #[test]
 fn a_pool_mines_through_the_activation_of_mweb() {
-    let node = Litecoind::start(Chain::BeforeMweb);
+    let node = Node::start(Chain::BeforeMweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2pkh", 1));
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x");
@@ -199,9 +202,9 @@ fn a_pool_mines_through_the_activation_of_mweb() {
     assert!(txids(&block).contains(&peg_in.as_str()));
 }
 
-#[test]
-fn a_rolled_version_makes_a_block() {
-    let node = Litecoind::start(Chain::Mweb);
+on_each_node!(a_rolled_version_makes_a_block, a_block_of_another_miner_brings_new_work_at_once);
+
+fn a_rolled_version_makes_a_block(node: Node) {
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2tr", 1));
     let mut miner = Miner::connect(pool.stratum_port).unwrap();
@@ -221,9 +224,7 @@ fn a_rolled_version_makes_a_block() {
     assert_eq!(block["time"], json!(job.ntime + 1));
 }
 
-#[test]
-fn a_block_of_another_miner_brings_new_work_at_once() {
-    let node = Litecoind::start(Chain::Mweb);
+fn a_block_of_another_miner_brings_new_work_at_once(node: Node) {
     let pool = Pool::start(&[&node], &pool_address(&node));
     let mut miner = Miner::at_work(pool.stratum_port, &node.address_of(&script_of_type("p2sh", 1)), "x");
     node.generate(1);
@@ -232,14 +233,34 @@ fn a_block_of_another_miner_brings_new_work_at_once() {
     let found = pool.ask("getblocks", json!([]));
     assert_eq!(found, json!([]), "the pool found none");
     wait_for("getinfo shows the new height", 10, || {
-        let info = pool.ask("getinfo", json!([])).to_string();
-        info.contains(&format!("\"height\":{}", node.height())).then_some(())
+        let info = pool.ask("getinfo", json!([]));
+        (pool.part_of(&info)["height"] == node.height() + 1).then_some(())
     });
+}
+
+/// Has one share credited: one that makes no block, where there is such a thing.
+pub fn credit_share(node: &Node, miner: &mut Miner) {
+    if node.kind().proof_of_work.makes_a_block_of_every_share() {
+        find_block(node, miner);
+    } else {
+        wait_for_work_on_tip(node, miner);
+        let share = miner.mine(Want::NotBlock);
+        assert_eq!(miner.submit(&share), Ok(true));
+    }
+}
+
+/// Finds a block on the node's tip and gives its hash.
+pub fn find_block(node: &Node, miner: &mut Miner) -> String {
+    wait_for_work_on_tip(node, miner);
+    let share = miner.mine(Want::Block);
+    assert_eq!(miner.submit(&share), Ok(true));
+    node.block_in_chain(&share.block_hash);
+    share.block_hash
 }
 
 /// Waits until the miner's job continues the node's best chain.
 #[track_caller]
-pub fn wait_for_work_on_tip(node: &Litecoind, miner: &mut Miner) -> Job {
+pub fn wait_for_work_on_tip(node: &Node, miner: &mut Miner) -> Job {
     let mut tip = hex::decode(node.tip()).unwrap();
     tip.reverse();
     miner.wait_for_job(|job| job.prev_hash[..] == tip)

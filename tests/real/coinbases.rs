@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::blocks::{mine_announced_block, paid_outputs, pool_address, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, Want};
+use crate::node::Node;
 use crate::place::wait_for;
 use crate::pool::Pool;
 
@@ -12,7 +13,7 @@ const MINERS: u8 = 60;
 
 #[test]
 fn a_wide_coinbase_and_a_narrow_one_make_blocks_of_one_pool() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start_with(&[&node], &pool_address(&node), |entry| {
         entry["payout"]["max_outputs"] = json!(100);
     });

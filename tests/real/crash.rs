@@ -2,16 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::blocks::{pool_address, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, Want};
+use crate::node::Node;
 use crate::pool::{ONE_HASH, Pool};
 
 const ROUNDS: u64 = 10;
+/// For a first answer to each miner.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the miners of one address know of the shares of one round.
 #[derive(Default)]
@@ -44,7 +47,7 @@ fn pour(mut miner: Miner, tally: &Tally) {
 
 #[test]
 fn every_acknowledged_share_survives_a_kill_once() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let mut pool = Pool::start_with(&[&node], &pool_address(&node), |entry| entry["vardiff"]["max"] = json!(ONE_HASH));
     let addresses: Vec<String> = ["p2pkh", "p2wpkh", "p2tr"]
         .iter()
@@ -68,6 +71,12 @@ fn every_acknowledged_share_survives_a_kill_once() {
                 let tally = &tallies[owner];
                 scope.spawn(move || pour(miner, tally));
             }
+            // However slow the machine is, everybody is at work before it is cut.
+            let began = Instant::now();
+            let idle = |tally: &Tally| tally.acknowledged.load(Ordering::Relaxed) == 0;
+            while tallies.iter().any(idle) && began.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(20));
+            }
             // Each round is cut at another phase of the quarter second between two commits.
             thread::sleep(Duration::from_millis(700 + 61 * round));
             pool.kill();
@@ -89,7 +98,7 @@ fn every_acknowledged_share_survives_a_kill_once() {
 
 #[test]
 fn a_block_acknowledged_just_before_a_kill_is_in_the_chain_and_recorded_once() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let mut pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut found = Vec::new();

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::blocks::{TYPES, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, Want};
+use crate::node::{Node, address_in};
 use crate::place::wait_for;
 use crate::pool::Pool;
 use crate::transactions::litoshi;
@@ -18,7 +19,7 @@ const BLOCKS: usize = 300;
 const MINERS: usize = 7;
 
 struct Life {
-    node: Litecoind,
+    node: Node,
     pool: Pool,
     addresses: Vec<String>,
     rigs: Vec<Miner>,
@@ -28,7 +29,7 @@ struct Life {
 
 impl Life {
     fn begin() -> Life {
-        let node = Litecoind::start(Chain::Mweb);
+        let node = Node::start(Chain::Mweb);
         // The pool's own outputs arrive at the wallet that pays what is owed.
         let pool_address = node.ask("getnewaddress", json!(["", "bech32"])).as_str().unwrap().to_owned();
         let pool = Pool::start_with(&[&node], &pool_address, |entry| {
@@ -135,7 +136,7 @@ impl Life {
             for transaction in block["tx"].as_array().unwrap() {
                 *seen.entry(transaction["txid"].as_str().unwrap().to_owned()).or_default() += 1;
                 for output in transaction["vout"].as_array().unwrap() {
-                    if let Some(address) = output["scriptPubKey"]["addresses"][0].as_str() {
+                    if let Some(address) = address_in(&output["scriptPubKey"]) {
                         *sums.entry(address.to_owned()).or_default() += litoshi(&output["value"]);
                     }
                 }

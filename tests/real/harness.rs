@@ -5,14 +5,16 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::blocks::{TYPES, script_of_type};
-use crate::litecoind::{Chain, Litecoind, MWEB_HEIGHT, RpcError};
-use crate::miner::{Job, compact_target, pow_hash, sha256d, share_difficulty};
+use crate::chain::{Chain, MWEB_HEIGHT};
+use crate::miner::Job;
+use crate::node::{Node, RpcError};
 use crate::place::{free_port, wait_for};
+use crate::proof_of_work::{ProofOfWork, compact_target, sha256d};
 use crate::transactions::litoshi;
 
 #[test]
 fn a_fresh_node_gives_templates_as_soon_as_it_has_a_block() {
-    let node = Litecoind::start(Chain::Genesis);
+    let node = Node::start(Chain::Genesis);
     node.generate(1);
     assert_eq!(node.height(), 1);
     assert_eq!(node.template().unwrap()["height"], 2);
@@ -21,7 +23,7 @@ fn a_fresh_node_gives_templates_as_soon_as_it_has_a_block() {
 
 #[test]
 fn a_node_before_mweb_needs_a_peg_in_for_the_first_mweb_block() {
-    let node = Litecoind::start(Chain::BeforeMweb);
+    let node = Node::start(Chain::BeforeMweb);
     assert!(node.template().unwrap().get("mweb").is_none());
     node.generate(2);
     assert_eq!(node.height(), MWEB_HEIGHT - 1);
@@ -34,7 +36,7 @@ fn a_node_before_mweb_needs_a_peg_in_for_the_first_mweb_block() {
 
 #[test]
 fn the_mweb_chain_takes_every_kind_of_transaction() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     assert!(node.mweb_activated());
     let sent = [node.send_legacy(), node.send_segwit(), node.send_peg_in(), node.send_within_mweb()];
     assert_eq!(node.ask("getrawmempool", json!([])).as_array().unwrap().len(), sent.len());
@@ -46,7 +48,7 @@ fn the_mweb_chain_takes_every_kind_of_transaction() {
 
 #[test]
 fn a_node_comes_back_with_its_chain_after_a_kill_and_after_a_stop() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     node.generate(3);
     let tip = node.tip();
     node.kill();
@@ -61,7 +63,7 @@ fn a_node_comes_back_with_its_chain_after_a_kill_and_after_a_stop() {
 
 #[test]
 fn two_nodes_share_their_blocks() {
-    let (first, second) = (Litecoind::start(Chain::Mweb), Litecoind::start(Chain::Mweb));
+    let (first, second) = (Node::start(Chain::Mweb), Node::start(Chain::Mweb));
     first.connect_to(&second);
     second.generate(1);
     wait_for("the block at the other node", 20, || (first.tip() == second.tip()).then_some(()));
@@ -69,7 +71,7 @@ fn two_nodes_share_their_blocks() {
 
 #[test]
 fn the_node_prints_an_address_for_each_type_of_script() {
-    let node = Litecoind::start(Chain::Genesis);
+    let node = Node::start(Chain::Genesis);
     for kind in TYPES {
         let script = script_of_type(kind, 9);
         let validated = node.ask("validateaddress", json!([node.address_of(&script)]));
@@ -127,7 +129,7 @@ fn the_miner_builds_the_header_that_a_node_accepted() {
     let root = job.merkle_root(&coinbase);
     let header = job.header(job.version, &root, job.ntime, number("nonce_hex"));
     assert_eq!(hex::encode(header), text("header"));
-    let pow = pow_hash(&header);
+    let pow = ProofOfWork::Scrypt.hash(&header);
     assert_eq!(hex::encode(pow), text("pow_hash_be"));
     assert!(pow <= compact_target(job.bits));
 }
@@ -136,6 +138,7 @@ fn the_miner_builds_the_header_that_a_node_accepted() {
 fn targets_and_difficulties_are_the_known_ones() {
     let difficulty_one = compact_target(0x1f00_ffff);
     assert_eq!(hex::encode(&difficulty_one[..6]), "0000ffff0000");
-    assert_eq!(share_difficulty(&difficulty_one), 1.0);
+    assert_eq!(ProofOfWork::Scrypt.share_difficulty(&difficulty_one), 1.0);
+    assert_eq!(ProofOfWork::Sha256d.share_difficulty(&compact_target(0x1d00_ffff)), 1.0);
     assert_eq!(hex::encode(&compact_target(0x207f_ffff)[..4]), "7fffff00");
 }

@@ -5,14 +5,19 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bitcoin_hashes::sha256d;
 use serde_json::{Value, json};
+
+use crate::proof_of_work::{ProofOfWork, compact_target, sha256d};
 
 /// How long a reply may take: the pool answers once a share is on disk.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A search that takes longer than this looks for what can't be there.
-const MOST_HASHES: u32 = 500_000;
+/// The port that rigs of a pool connect to, and how they hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    pub number: u16,
+    pub proof_of_work: ProofOfWork,
+}
 
 /// Code and text of a refusal: the first two members of stratum's error.
 pub type Refusal = (i64, String);
@@ -78,7 +83,8 @@ impl Job {
     }
 }
 
-/// What a search looks for. On regtest about every second hash makes a block.
+/// What a search looks for. On regtest about every second hash makes a block: of sha256d, whose easiest share takes 65,536
+/// hashes, every share does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// A share of the job's difficulty, whether it makes a block or not.
@@ -87,6 +93,8 @@ pub enum Want {
     Block,
     /// A share that makes no block.
     NotBlock,
+    /// A share that meets these compact bits, which are another chain's.
+    Meets(u32),
     /// A hash that is neither: the pool must refuse it as too easy.
     TooEasy,
 }
@@ -106,9 +114,12 @@ pub struct Share {
 
 pub struct Miner {
     stream: TcpStream,
+    proof_of_work: ProofOfWork,
     input: Vec<u8>,
     next_id: u64,
     pub username: String,
+    /// The session that the pool gave, by which it knows a rig again.
+    pub session: String,
     pub extranonce1: Vec<u8>,
     pub extranonce2_len: usize,
     pub version_mask: u32,
@@ -123,14 +134,16 @@ pub struct Miner {
 
 impl Miner {
     /// Connected, and nothing said yet.
-    pub fn connect(port: u16) -> io::Result<Miner> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+    pub fn connect(port: Port) -> io::Result<Miner> {
+        let stream = TcpStream::connect(("127.0.0.1", port.number))?;
         stream.set_nodelay(true)?;
         Ok(Miner {
             stream,
+            proof_of_work: port.proof_of_work,
             input: Vec::new(),
             next_id: 0,
             username: String::new(),
+            session: String::new(),
             extranonce1: Vec::new(),
             extranonce2_len: 0,
             version_mask: 0,
@@ -144,7 +157,7 @@ impl Miner {
 
     /// A miner at work: subscribed, authorised, and with a first job.
     #[track_caller]
-    pub fn at_work(port: u16, username: &str, password: &str) -> Miner {
+    pub fn at_work(port: Port, username: &str, password: &str) -> Miner {
         let mut miner = Miner::connect(port).expect("the pool listens");
         miner.subscribe();
         assert_eq!(miner.authorize(username, password), Ok(true));
@@ -154,7 +167,24 @@ impl Miner {
 
     #[track_caller]
     pub fn subscribe(&mut self) {
-        let result = self.call("mining.subscribe", json!(["cgminer/4.11.1"])).expect("subscribing is never refused");
+        self.subscribe_with(json!(["cgminer/4.11.1"]));
+    }
+
+    /// A rig that was here before connects again: it names its session, and keeps the work that it had.
+    #[track_caller]
+    pub fn resumed(port: Port, before: &Miner) -> Miner {
+        let mut miner = Miner::connect(port).expect("the pool listens");
+        miner.subscribe_with(json!(["cgminer/4.11.1", before.session]));
+        assert_eq!(miner.authorize(&before.username, "x"), Ok(true));
+        miner.wait_for_job(|_| true);
+        (miner.extranonce2, miner.nonce) = (before.extranonce2, before.nonce);
+        miner
+    }
+
+    #[track_caller]
+    fn subscribe_with(&mut self, params: Value) {
+        let result = self.call("mining.subscribe", params).expect("subscribing is never refused");
+        self.session = result[0][0][1].as_str().expect("a session").to_owned();
         self.extranonce1 = hex::decode(result[1].as_str().expect("extranonce1")).expect("hexadecimal");
         self.extranonce2_len = result[2].as_u64().expect("the length of extranonce2") as usize;
         assert!((2..=8).contains(&self.extranonce2_len), "cgminer submits nothing else: {result}");
@@ -302,15 +332,18 @@ impl Miner {
         let extranonce2 = self.extranonce2.to_be_bytes()[8 - self.extranonce2_len..].to_vec();
         let root = job.merkle_root(&job.coinbase(&self.extranonce1, &extranonce2));
         let network = compact_target(job.bits);
-        for _ in 0..MOST_HASHES {
+        let most = self.proof_of_work.most_hashes();
+        for _ in 0..most {
             self.nonce = self.nonce.wrapping_add(1);
             let header = job.header(version, &root, ntime, self.nonce);
-            let pow = pow_hash(&header);
-            let (is_share, is_block) = (share_difficulty(&pow) >= job.difficulty, pow <= network);
+            let pow = self.proof_of_work.hash(&header);
+            let is_share = self.proof_of_work.share_difficulty(&pow) >= job.difficulty;
+            let is_block = pow <= network;
             let found = match want {
                 Want::Share => is_share,
                 Want::Block => is_share && is_block,
                 Want::NotBlock => is_share && !is_block,
+                Want::Meets(bits) => is_share && pow <= compact_target(bits),
                 Want::TooEasy => !is_share && !is_block,
             };
             if found {
@@ -326,7 +359,7 @@ impl Miner {
                 };
             }
         }
-        panic!("no {want:?} in {MOST_HASHES} hashes at difficulty {} and bits {:08x}", job.difficulty, job.bits);
+        panic!("no {want:?} in {most} hashes at difficulty {} and bits {:08x}", job.difficulty, job.bits);
     }
 
     /// Sends a share without waiting; the id tells its reply.
@@ -361,35 +394,4 @@ fn outcome(reply: Value) -> Result<Value, Refusal> {
             Err((error[0].as_i64().unwrap_or_else(|| panic!("an error without code: {reply}")), text.to_owned()))
         }
     }
-}
-
-pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
-    sha256d::hash(bytes).to_byte_array()
-}
-
-/// Litecoin's proof of work as a big-endian number, so that arrays compare as numbers do.
-pub fn pow_hash(header: &[u8; 80]) -> [u8; 32] {
-    let params = scrypt::Params::new(10, 1, 1).expect("Litecoin's parameters are sound");
-    let mut hash = [0; 32];
-    scrypt::scrypt(header, header, &params, &mut hash).expect("32 bytes is a length scrypt gives");
-    hash.reverse();
-    hash
-}
-
-/// The target of compact bits, big-endian.
-pub fn compact_target(bits: u32) -> [u8; 32] {
-    let mut target = [0; 32];
-    let (size, mantissa) = ((bits >> 24) as usize, bits & 0x7f_ffff);
-    for (index, byte) in mantissa.to_be_bytes()[1..].iter().enumerate() {
-        if let Some(place) = (32 + index).checked_sub(size).filter(|place| *place < 32) {
-            target[place] = *byte;
-        }
-    }
-    target
-}
-
-/// The highest difficulty a hash is a share of, as cgminer reckons for scrypt: 0xffff·2^224 over the hash.
-pub fn share_difficulty(pow: &[u8; 32]) -> f64 {
-    let hash = pow.iter().fold(0.0, |number: f64, byte| number * 256.0 + f64::from(*byte));
-    65_535.0 * 2.0_f64.powi(224) / hash
 }

@@ -12,8 +12,9 @@ use crate::blocks::{pool_address, script_of_type};
 use edgepool::shell::demo::chain::{Chain as EmbeddedChain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
 
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, PATIENCE, Refusal, Share, Want};
+use crate::node::Node;
 use crate::place::wait_for;
 use crate::pool::{ONE_HASH, Pool};
 
@@ -28,8 +29,8 @@ const NOT_SUBSCRIBED: i64 = 25;
 const EMBEDDED_ADDRESS: &str = "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr";
 
 /// Runs `mistakes` while another miner works, whose every share must be taken and counted.
-fn beside_an_honest_miner(mistakes: impl FnOnce(&Litecoind, &Pool)) {
-    let node = Litecoind::start(Chain::Mweb);
+fn beside_an_honest_miner(mistakes: impl FnOnce(&Node, &Pool)) {
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut honest = Miner::at_work(pool.stratum_port, &address, "x");
@@ -156,7 +157,10 @@ fn wrong_shares_are_refused_and_not_counted() {
 /// the demo's, with a chain that nobody solves.
 #[test]
 fn a_share_below_its_difficulty_is_refused_and_vardiff_follows_the_miner() {
-    let chain = EmbeddedChain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, seed: 1 }, 1_800_000_000);
+    let chain = EmbeddedChain::new(
+        ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, ..ChainSpec::litecoin() },
+        1_800_000_000,
+    );
     let node = EmbeddedNode::start(chain, "user:secret").unwrap();
     let pool = Pool::start_with(&[], EMBEDDED_ADDRESS, |entry| {
         entry["nodes"] = json!([{"url": format!("http://{}", node.addr()), "user": "user", "password": "secret"}]);
@@ -185,7 +189,7 @@ fn a_share_below_its_difficulty_is_refused_and_vardiff_follows_the_miner() {
 
 #[test]
 fn a_miner_that_asks_for_a_difficulty_is_credited_with_it() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2tr", 1));
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x,d=0.001");
@@ -198,7 +202,7 @@ fn a_miner_that_asks_for_a_difficulty_is_credited_with_it() {
 
 #[test]
 fn a_share_of_an_old_tip_is_stale() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x");
@@ -274,7 +278,7 @@ fn a_line_of_a_megabyte_ends_its_connection() {
 fn a_foreign_protocol_is_sent_away() {
     beside_an_honest_miner(|_, pool| {
         for hello in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET / HTTP/1.1\r\nHost: pool\r\n\r\n"] {
-            let mut stream = TcpStream::connect(("127.0.0.1", pool.stratum_port)).unwrap();
+            let mut stream = TcpStream::connect(("127.0.0.1", pool.stratum_port.number)).unwrap();
             stream.write_all(hello).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             let ended = std::io::copy(&mut stream, &mut std::io::sink());

@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::blocks::{pool_address, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
+use crate::chain::Chain;
 use crate::miner::{Miner, Want};
+use crate::node::Node;
 use crate::place::{Folder, wait_for};
 use crate::pool::Pool;
 
@@ -27,7 +28,7 @@ fn assert_takes_a_share(miner: &mut Miner) {
 
 #[test]
 fn miners_keep_their_job_while_the_node_is_away() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let address = node.address_of(&script_of_type("p2wpkh", 1));
     let mut miner = Miner::at_work(pool.stratum_port, &address, "x");
@@ -55,7 +56,7 @@ fn miners_keep_their_job_while_the_node_is_away() {
 
 #[test]
 fn a_block_found_while_the_node_is_away_reaches_it_later() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let pool = Pool::start(&[&node], &pool_address(&node));
     let mut miner = Miner::at_work(pool.stratum_port, &node.address_of(&script_of_type("p2tr", 1)), "x");
     node.kill();
@@ -68,7 +69,7 @@ fn a_block_found_while_the_node_is_away_reaches_it_later() {
 
 #[test]
 fn a_block_found_while_the_node_is_away_survives_the_pool_too() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let mut pool = Pool::start(&[&node], &pool_address(&node));
     let mut miner = Miner::at_work(pool.stratum_port, &node.address_of(&script_of_type("p2wsh", 1)), "x");
     node.kill();
@@ -93,7 +94,7 @@ fn assert_recorded_once(pool: &Pool, hash: &str) {
 
 #[test]
 fn the_second_node_takes_over_and_the_first_comes_back() {
-    let (first, second) = (Litecoind::start(Chain::Mweb), Litecoind::start(Chain::Mweb));
+    let (first, second) = (Node::start(Chain::Mweb), Node::start(Chain::Mweb));
     first.connect_to(&second);
     let pool = Pool::start(&[&first, &second], &pool_address(&first));
     let address = first.address_of(&script_of_type("p2pkh", 1));
@@ -135,7 +136,7 @@ fn the_second_node_takes_over_and_the_first_comes_back() {
 
 #[test]
 fn a_wrong_cookie_is_shown_and_its_repair_is_noticed() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let folder = Folder::new("cookie");
     let cookie = folder.path().join("cookie");
     fs::write(&cookie, "__cookie__:0ddba11").unwrap();
@@ -155,7 +156,7 @@ fn a_wrong_cookie_is_shown_and_its_repair_is_noticed() {
 
 #[test]
 fn a_pool_waits_for_a_node_that_is_not_there_yet() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     let address = pool_address(&node);
     node.stop();
     let pool = Pool::start_unready(&[&node], &address, |_| {});
@@ -185,7 +186,7 @@ fn remembered(pool: &Pool) -> Value {
 
 #[test]
 fn a_restart_of_the_pool_changes_no_window_no_balance_and_no_block() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     // Two outputs, one of them the pool's: of three miners two are carried, so that there are balances to keep.
     let mut pool = Pool::start_with(&[&node], &pool_address(&node), |entry| entry["payout"]["max_outputs"] = json!(2));
     let addresses: Vec<String> = ["p2pkh", "p2wpkh", "p2tr"]

@@ -1,4 +1,4 @@
-//! Payments from litecoind's own wallet: what arrives is what was owed, once, whoever is killed in between.
+//! Payments from the node's own wallet: what arrives is what was owed, once, whoever is killed in between.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -6,16 +6,25 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::blocks::{TYPES, pool_address, script_of_type, wait_for_work_on_tip};
-use crate::litecoind::{Chain, Litecoind};
-use crate::miner::{Miner, Want};
+use crate::blocks::{TYPES, credit_share, find_block, pool_address, script_of_type};
+use crate::chain::Chain;
+use crate::kind::on_each_node;
+use crate::miner::Miner;
+use crate::node::Node;
 use crate::place::wait_for;
 use crate::pool::Pool;
 use crate::transactions::litoshi;
 
+on_each_node!(
+    every_type_of_address_is_paid_to_the_unit_and_settled,
+    receivers_bear_the_fee_where_that_is_configured,
+    coins_spent_otherwise_free_the_balances_when_that_is_deep_enough,
+    a_pool_killed_at_any_moment_of_a_payment_pays_once,
+);
+
 /// A pool whose coinbases pay the operator alone, so that a block is owed to its miners; one of each type of address has
 /// worked for it, and it is as deep as the coin's maturity.
-fn owing(node: &Litecoind, payments: Value) -> (Pool, Vec<String>) {
+fn owing(node: &Node, payments: Value) -> (Pool, Vec<String>) {
     let pool = Pool::start_with(&[node], &pool_address(node), |entry| {
         entry["payout"]["min_payout"] = json!("1000");
         let mut payments = payments;
@@ -28,17 +37,12 @@ fn owing(node: &Litecoind, payments: Value) -> (Pool, Vec<String>) {
     let addresses: Vec<String> =
         TYPES.iter().zip(1..).map(|(kind, number)| node.address_of(&script_of_type(kind, number))).collect();
     for address in &addresses {
-        let mut miner = Miner::at_work(pool.stratum_port, address, "x");
-        let share = miner.mine(Want::NotBlock);
-        assert_eq!(miner.submit(&share), Ok(true));
+        credit_share(node, &mut Miner::at_work(pool.stratum_port, address, "x"));
     }
     // A change of terms makes a job at once, which knows all of them.
     pool.rpc_as_admin("setpoolfee", json!(["1.0"])).expect("the token opens setpoolfee");
     let mut miner = Miner::at_work(pool.stratum_port, &addresses[0], "x");
-    wait_for_work_on_tip(node, &mut miner);
-    let share = miner.mine(Want::Block);
-    assert_eq!(miner.submit(&share), Ok(true));
-    node.block_in_chain(&share.block_hash);
+    find_block(node, &mut miner);
     drop(miner);
     node.generate(100);
     wait_for("the block is confirmed", 60, || {
@@ -66,14 +70,12 @@ fn wait_for_payment(pool: &Pool, status: &str) -> Value {
 }
 
 /// What the chain holds for an address of nobody's, in base units.
-fn arrived(node: &Litecoind, address: &str) -> u64 {
+fn arrived(node: &Node, address: &str) -> u64 {
     let found = node.ask("scantxoutset", json!(["start", [format!("addr({address})")]]));
     litoshi(&found["total_amount"])
 }
 
-#[test]
-fn every_type_of_address_is_paid_to_the_unit_and_settled() {
-    let node = Litecoind::start(Chain::Mweb);
+fn every_type_of_address_is_paid_to_the_unit_and_settled(node: Node) {
     let (pool, addresses) = owing(&node, json!({}));
     let due = owed(&pool);
     assert_eq!(due.len(), addresses.len());
@@ -97,9 +99,7 @@ fn every_type_of_address_is_paid_to_the_unit_and_settled() {
     assert_eq!(pool.health().unwrap(), 200);
 }
 
-#[test]
-fn receivers_bear_the_fee_where_that_is_configured() {
-    let node = Litecoind::start(Chain::Mweb);
+fn receivers_bear_the_fee_where_that_is_configured(node: Node) {
     let (pool, addresses) = owing(&node, json!({ "fee_from": "receivers", "fee_rate": "0.0005" }));
     let due = owed(&pool);
     pool.rpc_as_admin("paybalances", json!(addresses)).unwrap();
@@ -118,7 +118,7 @@ fn receivers_bear_the_fee_where_that_is_configured() {
 
 #[test]
 fn a_wallet_of_mweb_coins_pays_nothing_and_says_why() {
-    let node = Litecoind::start(Chain::Mweb);
+    let node = Node::start(Chain::Mweb);
     node.ask("createwallet", json!(["hidden"]));
     let address = node.rpc_of("hidden", "getnewaddress", json!(["", "mweb"]));
     node.ask("sendtoaddress", json!([address, 40]));
@@ -136,9 +136,8 @@ fn a_wallet_of_mweb_coins_pays_nothing_and_says_why() {
     assert_eq!(pool.health().unwrap(), 200, "rigs go on mining");
 }
 
-#[test]
-fn coins_spent_otherwise_free_the_balances_when_that_is_deep_enough() {
-    let (node, elsewhere) = (Litecoind::start(Chain::Mweb), Litecoind::start(Chain::Mweb));
+fn coins_spent_otherwise_free_the_balances_when_that_is_deep_enough(node: Node) {
+    let elsewhere = Node::start(node.chain());
     let (pool, _) = owing(&node, json!({}));
     let due = owed(&pool);
     node.connect_to(&elsewhere);
@@ -179,9 +178,7 @@ fn coins_spent_otherwise_free_the_balances_when_that_is_deep_enough() {
     }
 }
 
-#[test]
-fn a_pool_killed_at_any_moment_of_a_payment_pays_once() {
-    let node = Litecoind::start(Chain::Mweb);
+fn a_pool_killed_at_any_moment_of_a_payment_pays_once(node: Node) {
     let (mut pool, _) = owing(&node, json!({}));
     let due = owed(&pool);
     pool.rpc_as_admin("paybalances", json!([])).unwrap();

@@ -1,75 +1,105 @@
 //! The edgepool binary as it ships, with a configuration, ports and a data directory of its own.
-//!
-//! `EDGEPOOL_BINARY` names another binary than the one just built (one for another processor, say), and `EDGEPOOL_RUNNER` a
-//! command to put before it (an emulator and its options).
 
-use std::env;
 use std::fs::{self, File};
-use std::io;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http;
-use crate::litecoind::Litecoind;
+use crate::kind::LITECOIND;
+use crate::miner::Port;
+use crate::node::Node;
 use crate::place::{Folder, free_port, wait_for};
+use crate::program;
+use crate::rpc::Rpc;
 
-/// Difficulty 1 is 65,536 hashes of scrypt; this is one hash. Regtest's own difficulty is just below two of them, so that
-/// about half of the shares of this difficulty make no block.
+/// The easiest share. Difficulty 1 is 65,536 hashes of scrypt, so this is one. Regtest's own difficulty is just below two of
+/// them: about half of the shares of this difficulty make no block. Of sha256d it is 65,536 hashes, and all make one.
 pub const ONE_HASH: f64 = 1.0 / 65_536.0;
-
-/// An error of edgepool's JSON-RPC: code and text.
-pub type RpcError = (i64, String);
 
 pub struct Pool {
     process: Option<Child>,
-    pub rpc_port: u16,
-    pub stratum_port: u16,
+    rpc: Rpc,
+    /// Where the rigs of the first of its pools connect.
+    pub stratum_port: Port,
     folder: Folder,
+}
+
+/// One entry of a configuration's `pools`, and where its rigs connect.
+pub struct Entry {
+    pub config: Value,
+    pub port: Port,
+}
+
+impl Entry {
+    /// A pool that pays `pool_address` and mines on these nodes; Litecoin's where there are none.
+    pub fn new(nodes: &[&Node], pool_address: &str) -> Entry {
+        let kind = nodes.first().map_or(&LITECOIND, |node| node.kind());
+        let port = Port { number: free_port(), proof_of_work: kind.proof_of_work };
+        let network = nodes.first().map_or("regtest", |node| node.network());
+        let nodes: Vec<Value> =
+            nodes.iter().map(|node| json!({"url": node.url(), "cookie_file": node.cookie_file()})).collect();
+        let config = json!({
+            "name": kind.pool,
+            "coin": kind.coin,
+            "network": network,
+            "nodes": nodes,
+            "stratum": {"listen": [format!("127.0.0.1:{}", port.number)]},
+            // Vardiff stays out of the way: a share is always the easiest, unless a miner asks for more.
+            "vardiff": {"start": ONE_HASH, "min": ONE_HASH, "max": 1, "target_share_s": 15},
+            "payout": {"address": pool_address, "fee_percent": "1.0", "min_payout": "0.001", "max_outputs": 10}
+        });
+        Entry { config, port }
+    }
 }
 
 impl Pool {
     /// A pool that pays `pool_address` and mines on these nodes, ready to hand out work.
-    pub fn start(nodes: &[&Litecoind], pool_address: &str) -> Pool {
+    pub fn start(nodes: &[&Node], pool_address: &str) -> Pool {
         Pool::start_with(nodes, pool_address, |_| {})
     }
 
     /// The same, with changes to the only entry of the configuration's `pools`.
-    pub fn start_with(nodes: &[&Litecoind], pool_address: &str, change: impl FnOnce(&mut Value)) -> Pool {
+    pub fn start_with(nodes: &[&Node], pool_address: &str, change: impl FnOnce(&mut Value)) -> Pool {
         let pool = Pool::start_unready(nodes, pool_address, change);
         pool.wait_until_ready();
         pool
     }
 
     /// A pool that answers RPC, whether it has work or not.
-    pub fn start_unready(nodes: &[&Litecoind], pool_address: &str, change: impl FnOnce(&mut Value)) -> Pool {
-        let mut pool =
-            Pool { process: None, rpc_port: free_port(), stratum_port: free_port(), folder: Folder::new("edgepool") };
-        let nodes: Vec<Value> =
-            nodes.iter().map(|node| json!({"url": node.url(), "cookie_file": node.cookie_file()})).collect();
-        let mut entry = json!({
-            "name": "ltc",
-            "coin": "litecoin",
-            "network": "regtest",
-            "nodes": nodes,
-            "stratum": {"listen": [format!("127.0.0.1:{}", pool.stratum_port)]},
-            // Vardiff stays out of the way: a share is always one hash, unless a miner asks for more.
-            "vardiff": {"start": ONE_HASH, "min": ONE_HASH, "max": 1, "target_share_s": 15},
-            "payout": {"address": pool_address, "fee_percent": "1.0", "min_payout": "0.001", "max_outputs": 10}
-        });
-        change(&mut entry);
-        let data_dir = pool.folder.path().join("data");
+    pub fn start_unready(nodes: &[&Node], pool_address: &str, change: impl FnOnce(&mut Value)) -> Pool {
+        let mut entry = Entry::new(nodes, pool_address);
+        change(&mut entry.config);
+        Pool::start_several(&[entry])
+    }
+
+    /// One daemon for all of these pools. Answers RPC, whether they have work or not.
+    pub fn start_several(entries: &[Entry]) -> Pool {
+        let mut pool = Pool::configured(entries);
+        pool.restart();
+        pool
+    }
+
+    /// What `edgepool check` says of these pools.
+    pub fn check(entries: &[Entry]) -> Output {
+        Pool::configured(entries).command(&["check"])
+    }
+
+    fn configured(entries: &[Entry]) -> Pool {
+        let stratum_port = entries[0].port;
+        let folder = Folder::new("edgepool");
+        let data_dir = folder.path().join("data");
         fs::create_dir_all(&data_dir).unwrap();
+        let rpc = Rpc { rpc_port: free_port(), data_dir: data_dir.clone(), pool: None };
+        let pool = Pool { process: None, rpc, stratum_port, folder };
         let config = json!({
             "data_dir": data_dir,
             "rpc": {"listen": format!("127.0.0.1:{}", pool.rpc_port), "admin_token_file": data_dir.join("admin.token")},
-            "pools": [entry]
+            "pools": entries.iter().map(|entry| &entry.config).collect::<Vec<&Value>>()
         });
         fs::write(pool.config_file(), config.to_string()).unwrap();
-        pool.restart();
         pool
     }
 
@@ -79,24 +109,29 @@ impl Pool {
 
     /// Runs a command of the binary on this pool's configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let mut words = program();
-        let mut command = Command::new(words.next().expect("the chain ends with the binary"));
-        command
-            .args(words)
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config_file())
-            .output()
-            .expect("edgepool can be started")
+        let config = self.config_file();
+        Pool::run(&[arguments, &["--config", config.to_str().expect("the folder's name is text")]].concat())
+    }
+
+    /// Runs a command of the binary.
+    pub fn run(arguments: &[&str]) -> Output {
+        program::command().args(arguments).output().expect("edgepool can be started")
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("the pool runs").id()
     }
 
     /// Starts the process again on the same configuration and data, and waits until it answers RPC.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the pool still runs");
-        let mut words = program();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(words.next().expect("the chain ends with the binary"))
-            .args(words)
+        // A test may set a limit to the size of files: then writing fails, as on a full disk, and no signal ends the
+        // process.
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+            .args(program::words())
             .args(["run", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -112,74 +147,6 @@ impl Pool {
         });
     }
 
-    #[track_caller]
-    pub fn wait_until_ready(&self) {
-        wait_for("/health answers 200", 60, || (self.health().ok()? == 200).then_some(()));
-    }
-
-    /// The status code of `GET /health`.
-    pub fn health(&self) -> io::Result<u16> {
-        http::request("GET", self.rpc_port, "/health", None, b"", Duration::from_secs(10)).map(|reply| reply.status)
-    }
-
-    /// A call that needs no token.
-    pub fn rpc(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        self.call(method, params, None)
-    }
-
-    /// A call with the admin token.
-    pub fn rpc_as_admin(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let token = fs::read_to_string(self.token_file());
-        let token = token.map_err(|error| (0, format!("no token: {error}")))?;
-        self.call(method, params, Some(&format!("Bearer {}", token.trim())))
-    }
-
-    /// A reading call that can't fail in a sound test.
-    #[track_caller]
-    pub fn ask(&self, method: &str, params: Value) -> Value {
-        self.rpc(method, params).unwrap_or_else(|error| panic!("{method}: {error:?}"))
-    }
-
-    fn call(&self, method: &str, params: Value, authorization: Option<&str>) -> Result<Value, RpcError> {
-        let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string();
-        let timeout = Duration::from_secs(30);
-        let reply = http::request("POST", self.rpc_port, "/", authorization, body.as_bytes(), timeout)
-            .map_err(|error| (0, error.to_string()))?;
-        let mut answer: Value = serde_json::from_slice(&reply.body)
-            .map_err(|_| (0, format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body))))?;
-        assert_eq!(answer["id"], 7, "the answer to another call: {answer}");
-        match answer.get("error").filter(|error| !error.is_null()) {
-            None => Ok(answer["result"].take()),
-            Some(error) => Err((
-                error["code"].as_i64().unwrap_or_default(),
-                error["message"].as_str().unwrap_or_default().to_owned(),
-            )),
-        }
-    }
-
-    /// Waits until `getinfo` shows node number `index` in a state that is wanted.
-    #[track_caller]
-    pub fn wait_for_node_state(&self, index: usize, description: &str, wanted: impl Fn(&str) -> bool) {
-        wait_for(&format!("node {index} is {description}"), 60, || {
-            let info = self.ask("getinfo", json!([]));
-            let nodes = find(&info, "nodes").unwrap_or_else(|| panic!("getinfo shows nodes: {info}"));
-            let state = nodes[index]["state"].as_str().unwrap_or_else(|| panic!("a node has a state: {nodes}"));
-            wanted(state).then_some(())
-        });
-    }
-
-    /// The entry of `getpayoutinfo`'s miners for an address, if it is there.
-    pub fn miner_info(&self, address: &str) -> Option<Value> {
-        let mut info = self.ask("getpayoutinfo", json!([]));
-        let miners = info["miners"].as_array_mut().expect("getpayoutinfo shows miners");
-        miners.iter_mut().find(|miner| miner["address"] == address).map(Value::take)
-    }
-
-    /// Shares in the window under an address.
-    pub fn share_count(&self, address: &str) -> u64 {
-        self.miner_info(address).map_or(0, |miner| miner["share_count"].as_u64().expect("share_count is a number"))
-    }
-
     /// SIGKILL: as near to a power cut as a process can have.
     pub fn kill(&mut self) {
         let mut child = self.process.take().expect("the pool runs");
@@ -189,8 +156,7 @@ impl Pool {
 
     /// SIGTERM, as systemd ends a service.
     pub fn stop(&mut self) -> ExitStatus {
-        let id = self.process.as_ref().expect("the pool runs").id();
-        let sent = Command::new("kill").arg(id.to_string()).status().unwrap();
+        let sent = Command::new("kill").arg(self.id().to_string()).status().unwrap();
         assert!(sent.success());
         self.wait_for_end()
     }
@@ -201,12 +167,16 @@ impl Pool {
         wait_for("edgepool ends", 20, || child.try_wait().unwrap())
     }
 
-    pub fn token_file(&self) -> PathBuf {
-        self.folder.path().join("data/admin.token")
-    }
-
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("edgepool.log")
+    }
+}
+
+impl Deref for Pool {
+    type Target = Rpc;
+
+    fn deref(&self) -> &Rpc {
+        &self.rpc
     }
 }
 
@@ -222,21 +192,5 @@ impl Drop for Pool {
             let last = lines[lines.len().saturating_sub(80)..].join("\n");
             eprintln!("--- end of {} ---\n{last}\n---", self.log_file().display());
         }
-    }
-}
-
-/// The words that run edgepool: an emulator's before it, if one is named.
-fn program() -> impl Iterator<Item = String> {
-    let binary = env::var("EDGEPOOL_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_edgepool").to_owned());
-    let runner = env::var("EDGEPOOL_RUNNER").unwrap_or_default();
-    runner.split_whitespace().map(str::to_owned).chain([binary]).collect::<Vec<String>>().into_iter()
-}
-
-/// The first member of this name at any depth.
-fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(members) => members.get(name).or_else(|| members.values().find_map(|member| find(member, name))),
-        Value::Array(items) => items.iter().find_map(|item| find(item, name)),
-        _ => None,
     }
 }

@@ -1,14 +1,14 @@
-//! Transactions of each kind that a Litecoin block can hold, put into a node's mempool from its own wallet.
+//! Transactions of each kind that a block can hold, put into a node's mempool from its own wallet.
 
 use serde_json::{Value, json};
 
-use crate::litecoind::Litecoind;
+use crate::node::Node;
 use crate::place::wait_for;
 
 /// What every transaction made here from chosen coins pays, in litoshi.
 const FEE: u64 = 20_000;
 
-impl Litecoind {
+impl Node {
     /// Spends a P2PKH coin to a P2PKH address: no witness at all.
     pub fn send_legacy(&self) -> String {
         self.spend("76a914", "legacy")
@@ -17,6 +17,11 @@ impl Litecoind {
     /// Spends a P2WPKH coin to a P2WPKH address.
     pub fn send_segwit(&self) -> String {
         self.spend("0014", "bech32")
+    }
+
+    /// Spends a P2TR coin to a P2TR address.
+    pub fn send_taproot(&self) -> String {
+        self.spend("5120", "bech32m")
     }
 
     /// Moves transparent coins into MWEB; the block needs the HogEx and MWEB data for it.

@@ -14,7 +14,7 @@ use edgepool::shell::demo::work::{Found, Work};
 use serde_json::{Value, json};
 
 /// How long a rig waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all rigs together have seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

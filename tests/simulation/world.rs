@@ -527,3 +527,15 @@ fn id(chain: usize, node: usize) -> NodeId {
 fn wallet_id(chain: usize) -> NodeId {
     NodeId { chain: chain as u8, node: NodeId::WALLET }
 }
+
+/// Whatever happened, the ledger that is left behind is true.
+#[cfg(feature = "shell")]
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let differences =
+                edgepool::shell::ledger::verify::differences(&self.disk, self.disk.recover(), &self.pool.spec().chains);
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
+        }
+    }
+}

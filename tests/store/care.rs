@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use edgepool::coin::script::Script;
+use edgepool::pool::identity::Identity;
 use edgepool::pool::record::*;
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 fn ledger(arguments: &[&str], data_dir: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgepool"));
+    let mut command = program::command();
     command.arg("ledger").args(arguments).arg("--data-dir").arg(data_dir);
     command.output().expect("edgepool can be started")
 }
@@ -98,6 +101,13 @@ fn entries() -> Vec<Entry> {
         paid(PaymentStatus::Settled { height: u32::MAX, block: hash }),
         paid(PaymentStatus::Conflicted(strange.clone())),
         paid(PaymentStatus::Dropped(strange)),
+        Entry::AddressNamed(AddressNamed {
+            chain,
+            miner: u32::MAX,
+            at,
+            script: (0..=255).collect(),
+            by_operator: true,
+        }),
     ]
 }
 
@@ -106,12 +116,15 @@ fn full() -> Scratch {
     let scratch = Scratch::new();
     let store = open(&scratch.0, &["ltc", "empty", "btc"]);
     let cells = (0..700).map(|miner| (key(9_000, miner), cell(miner))).chain([(key(u64::MAX, 1), cell(u32::MAX))]);
+    let named = Identity::new(Script::p2pkh(&[1; 20]), vec![(1, Script::p2sh(&[2; 20])), (7, Script::p2pkh(&[3; 20]))]);
+    let miners = (0..300).map(|miner| (miner, vec![miner as u8; miner as usize % 40]));
     let everything = Batch {
         clock: clock(77),
         journal: (1..).zip(entries()).collect(),
         cells: cells.collect(),
-        miners: (0..300).map(|miner| (miner, vec![miner as u8; miner as usize % 40])).collect(),
-        blocks: (1..90).map(kept).collect(),
+        miners: miners.chain([(300, named.to_bytes())]).collect(),
+        // Of a block that its node keeps there is the proof alone.
+        blocks: (1..90).map(kept).chain([([0x77; 32], vec![5; 700].into())]).collect(),
         ..Batch::default()
     };
     store.commit(&[(0, &everything), (2, &Batch { clock: clock(3), ..Batch::default() })]).unwrap();
@@ -126,7 +139,7 @@ fn full() -> Scratch {
 fn what_is_exported_and_imported_exports_as_the_same_bytes() {
     let (from, to) = (full(), Scratch::new());
     let text = done(&["export"], &from.0);
-    assert_eq!(text.lines().count(), 1 + 2 + 300 + 701 + 17 + 89 + 1);
+    assert_eq!(text.lines().count(), 1 + 2 + 301 + 701 + 18 + 90 + 1);
     assert!(text.starts_with(r#"{"header":{"schema":2,"pools":["btc","empty","ltc"]}}"#), "{}", &text[..80]);
     let file = from.0.join("ledger.jsonl");
     let said = done(&["export", path(&file)], &from.0);
@@ -143,7 +156,7 @@ fn what_is_exported_and_imported_exports_as_the_same_bytes() {
     }
     assert_eq!(journal(&other), (1..).zip(entries()).collect::<Vec<_>>());
     // It goes on where it was.
-    other.commit(&[(0, &Batch { clock: clock(79), journal: vec![(18, entry(18))], ..Batch::default() })]).unwrap();
+    other.commit(&[(0, &Batch { clock: clock(79), journal: vec![(19, entry(19))], ..Batch::default() })]).unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use edgepool::base::rng::Rng;
 use edgepool::pool::record::{Batch, Entry, Recovered};
 use edgepool::shell::store::Store;
 
+use crate::program;
 use crate::scene::*;
 
 const DIRECTORY: &str = "EDGEPOOL_STORE_TEST_DIR";
@@ -67,7 +68,7 @@ fn child_that_commits_until_it_dies() {
 }
 
 fn child(dir: &Path, death: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = program::test_program();
     command
         .args(["--exact", "crash::child_that_commits_until_it_dies", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, dir)

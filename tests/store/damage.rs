@@ -1,10 +1,9 @@
 //! A rotten card: whatever flips is noticed, and the ledger is not forgotten.
 
-use std::process::Command;
-
 use edgepool::pool::record::Batch;
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 /// A ledger with three of everything, closed.
@@ -137,6 +136,35 @@ fn a_damaged_cell_or_kept_block_costs_only_itself() {
 }
 
 #[test]
+fn a_kept_proof_is_left_out_when_it_or_its_name_is_another() {
+    let (name, proof) = ([0x77; 32], vec![5; 90]);
+    let written = || {
+        let scratch = Scratch::new();
+        let kept = Batch { clock: clock(1), blocks: vec![(name, proof.clone().into())], ..Batch::default() };
+        open(&scratch.0, &["ltc"]).commit(&[(0, &kept)]).unwrap();
+        scratch
+    };
+    let kept = |scratch: &Scratch| open(&scratch.0, &["ltc"]).load(0).unwrap().blocks;
+    assert_eq!(kept(&written()), [(name, proof.clone())]);
+    for bit in (0..8 * (proof.len() + 4)).step_by(7) {
+        let scratch = written();
+        tamper(&scratch.0, "ltc.blocks", |db, txn| {
+            let mut value = db.get(txn, &name).unwrap().unwrap().to_vec();
+            value[bit / 8] ^= 1 << (bit % 8);
+            db.put(txn, &name, &value).unwrap();
+        });
+        assert_eq!(kept(&scratch), [], "bit {bit}");
+    }
+    let scratch = written();
+    tamper(&scratch.0, "ltc.blocks", |db, txn| {
+        let value = db.get(txn, &name).unwrap().unwrap().to_vec();
+        assert!(db.delete(txn, &name).unwrap());
+        db.put(txn, &[0x78; 32], &value).unwrap();
+    });
+    assert_eq!(kept(&scratch), []);
+}
+
+#[test]
 fn a_file_that_is_no_ledger_is_kept_aside_and_none_is_made_in_its_place() {
     let scratch = written();
     let data = scratch.0.join("ledger/data.mdb");
@@ -178,7 +206,7 @@ fn run(scratch: &Scratch) -> (Option<i32>, String) {
         scratch.0
     );
     std::fs::write(&config, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_edgepool")).arg("run").arg("--config").arg(&config).output().unwrap();
+    let output = program::command().arg("run").arg("--config").arg(&config).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 

@@ -7,6 +7,8 @@ mod commits;
 mod crash;
 mod damage;
 mod migration;
+#[path = "../program/mod.rs"]
+mod program;
 mod readers;
 mod rot;
 mod scene;

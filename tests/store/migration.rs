@@ -1,7 +1,7 @@
 //! A ledger of an older version is carried on, and kept as it was.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use edgepool::base::Hash32;
@@ -11,6 +11,7 @@ use edgepool::pool::record::*;
 use edgepool::pool::spec::Terms;
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 /// The records of a ledger as version 0.1.0 wrote it: names of databases, and below each its records.
@@ -196,7 +197,7 @@ fn a_conversion_that_is_killed_at_any_moment_is_done_by_the_next_start() {
     for delay_ms in 0..25 {
         let scratch = Scratch::new();
         write_old(&scratch.0);
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = program::test_program()
             .args(["--exact", "migration::child_that_converts", "--test-threads=1"])
             .env(CHILD, &scratch.0)
             .stdout(Stdio::null())

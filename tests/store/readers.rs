@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use edgepool::pool::record::{Batch, Journal};
 use edgepool::shell::store::{Store, StoreError};
 
+use crate::program;
 use crate::scene::*;
 
 const DIRECTORY: &str = "EDGEPOOL_READER_TEST_DIR";
@@ -38,7 +39,7 @@ struct Reader {
 
 impl Reader {
     fn start(dir: &Path) -> Reader {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = program::test_program()
             .args(["--exact", "readers::child_that_reads", "--nocapture", "--test-threads=1"])
             .env(DIRECTORY, dir)
             .stdin(Stdio::piped())

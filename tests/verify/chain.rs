@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use edgepool::base::amount::format_amount;
 use edgepool::base::{Hash32, display_hash};
-use edgepool::coin::address;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
-use edgepool::pool::record::{BlockStatus, Entry};
+use edgepool::coin::{address, auxpow};
+use edgepool::pool::record::{BlockStatus, Entry, OutPoint};
 use edgepool::shell::ledger::verify::Options;
 use serde_json::{Value, json};
 
-use crate::keeper::{Ledgers, SETTLED, pool_script, script, true_ledger};
+use crate::keeper::{Ledgers, SETTLED, pool_script, script, transaction, true_ledger};
 use crate::place::{Scratch, assert_found, verify};
 
 /// Id and outputs.
@@ -28,6 +28,8 @@ type Change<'c> = &'c dyn Fn(&mut Vec<(Script, u64)>);
 pub struct Chain {
     pub hashes: BTreeMap<u32, String>,
     pub blocks: BTreeMap<String, Vec<Transaction>>,
+    /// The node knows no more than whole blocks and their bytes, and its blocks are merge-mined.
+    pub tells_bytes: bool,
 }
 
 /// The chain as the true ledger has it.
@@ -84,6 +86,16 @@ impl Chain {
                 Some(hash) => json!(hash).to_string(),
                 None => return error(-8),
             },
+            "getblock" if self.tells_bytes && call["params"][1] != false => return error(-1),
+            "getblock" if self.tells_bytes => {
+                let others = [("44".repeat(32), vec![(Script::p2pkh(&[4; 20]), 9)])];
+                let block = self.blocks.get(call["params"][0].as_str().unwrap());
+                match block {
+                    Some(transactions) => json!(hex::encode(merged_block(transactions, b"\x01\x09/edgepool/"))),
+                    None => json!(hex::encode(merged_block(&others, b"\x01\x09/p2pool/"))),
+                }
+                .to_string()
+            }
             "getblock" => match self.blocks.get(call["params"][0].as_str().unwrap()) {
                 Some(transactions) => block_text(transactions, b"\x03\x01\x02\x03/edgepool/\x00"),
                 // Somebody else's, with somebody else's tag, though it pays an address of the pool.
@@ -140,6 +152,26 @@ fn block_text(transactions: &[Transaction], tag: &[u8]) -> String {
     };
     let list: Vec<String> = transactions.iter().map(transaction).collect();
     format!("{{\"time\":1795000000,\"bits\":\"1e0ffff0\",\"tx\":[{}]}}", list.join(","))
+}
+
+/// The bytes of a merge-mined block. What is not its coinbase spends the coin that the payments of these tests do.
+fn merged_block(transactions: &[Transaction], tag: &[u8]) -> Vec<u8> {
+    let mut header = [0; 80];
+    header[..4].copy_from_slice(&0x0062_0104u32.to_le_bytes());
+    header[68..72].copy_from_slice(&1_795_000_000u32.to_le_bytes());
+    header[72..76].copy_from_slice(&0x1e0f_fff0u32.to_le_bytes());
+    let nothing = OutPoint { txid: [0; 32], vout: u32::MAX };
+    let parents = transaction(nothing, b"\xfa\xbemm and so on", &[(Script::p2pkh(&[5; 20]), 1)]);
+    let mut block = header.to_vec();
+    block.extend(auxpow::proof(&parents, &[[1; 32], [2; 32]], &[[3; 32]], 1, &[7; 80]));
+    block.push(transactions.len() as u8);
+    for (index, (_, outputs)) in transactions.iter().enumerate() {
+        block.extend(match index {
+            0 => transaction(nothing, tag, outputs),
+            _ => transaction(OutPoint { txid: [1; 32], vout: 7 }, b"", outputs),
+        });
+    }
+    block
 }
 
 /// A configuration with this node, beside the ledger.

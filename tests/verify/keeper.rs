@@ -175,18 +175,26 @@ impl Keeper {
 
 /// A payment with a real transaction: one input, the output and one for what is left over.
 pub fn signed(payment: u64, at: Stamp, input: OutPoint, output: PaymentOutput) -> PaymentSigned {
+    let bytes = transaction(input, b"", &[(script(output.miner), output.received), (pool_script(), 5_000)]);
+    let txid = sha256d(&bytes);
+    PaymentSigned { chain: 0, payment, at, txid, bytes, inputs: vec![input], outputs: vec![output], fee: 200 }
+}
+
+/// The bytes of a transaction that spends one coin.
+pub fn transaction(input: OutPoint, unlocking: &[u8], outputs: &[(Script, u64)]) -> Vec<u8> {
     let mut bytes = vec![2, 0, 0, 0, 1];
     bytes.extend(input.txid);
     bytes.extend(input.vout.to_le_bytes());
-    bytes.extend([0, 0xff, 0xff, 0xff, 0xff, 2]);
-    for (script, value) in [(script(output.miner), output.received), (pool_script(), 5_000)] {
+    bytes.push(unlocking.len() as u8);
+    bytes.extend(unlocking);
+    bytes.extend([0xff, 0xff, 0xff, 0xff, outputs.len() as u8]);
+    for (script, value) in outputs {
         bytes.extend(value.to_le_bytes());
         bytes.push(script.as_bytes().len() as u8);
         bytes.extend(script.as_bytes());
     }
     bytes.extend([0; 4]);
-    let txid = sha256d(&bytes);
-    PaymentSigned { chain: 0, payment, at, txid, bytes, inputs: vec![input], outputs: vec![output], fee: 200 }
+    bytes
 }
 
 /// Where the first payment is settled.

@@ -120,7 +120,7 @@ impl Works {
         let mut place = |transaction: &TemplateTx| Place {
             transaction: *known.entry(transaction.wtxid).or_insert_with(|| {
                 self.transactions.push(Transaction {
-                    data: transaction.data.clone(),
+                    data: transaction.data.to_vec(),
                     txid: transaction.txid,
                     wtxid: transaction.wtxid,
                     fee: transaction.fee,
@@ -160,7 +160,9 @@ impl Works {
         now: Now,
     ) -> Result<Vec<Job>, HandoverError> {
         let wrong = HandoverError::Contradiction;
-        let templates = self.templates.iter().map(|frame| frame.template(&self.transactions).map(Rc::new));
+        let data: Vec<Rc<[u8]>> =
+            self.transactions.iter().map(|transaction| transaction.data.as_slice().into()).collect();
+        let templates = self.templates.iter().map(|frame| frame.template(&self.transactions, &data).map(Rc::new));
         let templates: Vec<Rc<Template>> =
             templates.collect::<Option<_>>().ok_or(wrong("a template lacks a transaction"))?;
         let mut jobs: Vec<Job> = Vec::with_capacity(self.jobs.len());
@@ -205,11 +207,13 @@ impl KeptChild {
 }
 
 impl Frame {
-    fn template(&self, transactions: &[Transaction]) -> Option<Template> {
+    /// `data` holds the bytes of each transaction.
+    fn template(&self, transactions: &[Transaction], data: &[Rc<[u8]>]) -> Option<Template> {
         let transaction = |(index, place): (usize, &Place)| {
             let transaction = transactions.get(place.transaction as usize)?;
+            let data = data.get(place.transaction as usize)?;
             place.depends.iter().all(|needed| (1..=index).contains(&(*needed as usize))).then(|| TemplateTx {
-                data: transaction.data.clone(),
+                data: Rc::clone(data),
                 txid: transaction.txid,
                 wtxid: transaction.wtxid,
                 fee: transaction.fee,

@@ -12,9 +12,9 @@ use crate::pool::record::MinerId;
 pub struct Candidate {
     /// Who.
     pub miner: MinerId,
-    /// The output script.
+    /// The output script; the parent chain's where none of this chain is known.
     pub script: Script,
-    /// The script's address; `None` where it has none, and no wallet can be asked to pay it.
+    /// Its address on this chain; `None` where it has none, and no wallet can be asked to pay it.
     pub address: Option<String>,
     /// The whole balance.
     pub owed: u64,
@@ -74,7 +74,7 @@ impl fmt::Display for Reason {
             Reason::Reserved => f.write_str("in a payment that is under way"),
             Reason::Threshold(least) => write!(f, "below the threshold of {}", format_amount(*least)),
             Reason::Dust(least) => write!(f, "below {}, which nodes don't relay", format_amount(*least)),
-            Reason::NoAddress => f.write_str("its output script has no address that a wallet could pay"),
+            Reason::NoAddress => f.write_str("no address is known that the wallet could pay"),
             Reason::Full(most) => write!(f, "{most} larger sums go first"),
             Reason::Funds => f.write_str("the wallet has not enough for it"),
         }

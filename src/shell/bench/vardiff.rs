@@ -147,7 +147,7 @@ impl fmt::Display for Kind {
 
 fn hashrate(hashes: f64) -> String {
     let prefixes = ["k", "M", "G", "T", "P"];
-    let index = (hashes.log10() / 3.0 + 1e-9) as usize;
+    let index = (libm::log10(hashes) / 3.0 + 1e-9) as usize;
     format!("{:.0} {}H/s", hashes / 1_000f64.powi(index as i32), prefixes[index - 1])
 }
 

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::table::*;
-use super::{Command, Usage, Values};
+use super::{Command, Usage, Values, manual};
 use crate::base::limits;
 use crate::pool::spec::NodeSpec;
 use crate::shell::bench::{hot, ledger::Options, load, vardiff};
 use crate::shell::config::DEFAULT_PATH;
+use crate::shell::demo;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
 
@@ -29,7 +30,12 @@ impl Entry {
         Ok(match self.name {
             "run" => Command::Run { config: config() },
             "check" => Command::Check { config: config() },
-            "demo" => Command::Demo { seconds: seconds(values)?, data_dir: path(&DATA_DIR) },
+            "board" => Command::Board { config: config() },
+            "demo" => Command::Demo(demo::Options {
+                seconds: seconds(values)?,
+                data_dir: path(&DATA_DIR),
+                merge: values.contains_key(MERGE.name),
+            }),
             "status" => Command::Status { url: url(values)? },
             "call" => {
                 let mut words = operands.into_iter().map(|word| word.to_string_lossy().into_owned());
@@ -59,6 +65,8 @@ impl Entry {
                 };
                 Command::Ledger { which: which(), task: Task::Verify(options) }
             }
+            "man" => Command::Print(manual::page()),
+            "completion" => Command::Print(manual::completion()),
             "bench ledger" => Command::BenchLedger(Options {
                 data_dir: path(&BENCH_DIR),
                 year: values.contains_key(YEAR.name),

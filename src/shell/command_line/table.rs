@@ -34,6 +34,8 @@ pub(super) const SECONDS: Flag =
     Flag { name: "seconds", value: "N", about: "end after so many seconds (default: at Ctrl-C)" };
 pub(super) const DATA_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "keep the ledger here (default: removed at the end)" };
+pub(super) const MERGE: Flag =
+    Flag { name: "merge", value: "", about: "mine two more chains with the first, by the same hashes" };
 pub(super) const URL: Flag =
     Flag { name: "url", value: "URL", about: "the pool's RPC port (default http://127.0.0.1:8080)" };
 pub(super) const TOKEN_FILE: Flag =
@@ -84,11 +86,20 @@ pub(super) const COMMANDS: &[Entry] = &[
         more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0.",
     },
     Entry {
+        name: "board",
+        operands: "",
+        flags: &[CONFIG],
+        about: "print the configuration's settings of the machine, for the scripts of the board image",
+        more: "Lines of name=value: the object \"board\", also when something else is wrong, and where the pool listens and\n\
+               keeps its data. Prints every mistake of the whole file like check, and exits with 2 if there is one.",
+    },
+    Entry {
         name: "demo",
         operands: "",
-        flags: &[SECONDS, DATA_DIR],
+        flags: &[MERGE, SECONDS, DATA_DIR],
         about: "run the whole pool with a chain and miners of its own",
-        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.",
+        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.\n\
+               --merge adds Dogecoin, whose blocks pay the miners as well, and Pepecoin, whose node's blocks are owed.",
     },
     Entry {
         name: "status",
@@ -181,5 +192,19 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[SEEDS, TARGET_SHARE],
         about: "simulate how soon and how well difficulty fits rigs of every size",
         more: "The pool's own VARDIFF under virtual time; needs neither rigs nor a node.",
+    },
+    Entry {
+        name: "man",
+        operands: "",
+        flags: &[],
+        about: "print the manual page",
+        more: "For man: edgepool man >/usr/local/share/man/man1/edgepool.1",
+    },
+    Entry {
+        name: "completion",
+        operands: "",
+        flags: &[],
+        about: "print what bash needs to complete command lines",
+        more: "For the current shell: source <(edgepool completion)",
     },
 ];

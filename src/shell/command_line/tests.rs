@@ -24,8 +24,13 @@ fn every_command_is_read_with_its_options() {
     case("run", Command::Run { config: "/etc/edgepool/edgepool.json".into() });
     case("run --config a.json", Command::Run { config: "a.json".into() });
     case("check --config=a.json", Command::Check { config: "a.json".into() });
-    case("demo", Command::Demo { seconds: None, data_dir: None });
-    case("demo --data-dir d --seconds 5", Command::Demo { seconds: Some(5), data_dir: Some("d".into()) });
+    case("board --config=a.json", Command::Board { config: "a.json".into() });
+    let demo = |seconds, data_dir: Option<&str>, merge| {
+        Command::Demo(demo::Options { seconds, data_dir: data_dir.map(PathBuf::from), merge })
+    };
+    case("demo", demo(None, None, false));
+    case("demo --data-dir d --seconds 5", demo(Some(5), Some("d"), false));
+    case("demo --merge", demo(None, None, true));
     case("status", Command::Status { url: local() });
     let which = |data_dir: Option<&str>| Which {
         config: "/etc/edgepool/edgepool.json".into(),
@@ -72,7 +77,10 @@ fn every_command_is_read_with_its_options() {
 #[test]
 fn a_wrong_line_is_told_with_what_was_probably_meant() {
     let case = |line: &str, expected: &str| assert_eq!(parsed(line), Err(expected.into()), "{line}");
-    case("", "no command; choose from run, check, demo, status, call, ledger, bench, or see edgepool --help");
+    case(
+        "",
+        "no command; choose from run, check, board, demo, status, call, ledger, bench, man, completion, or see edgepool --help",
+    );
     case("rnu", "unknown command rnu; did you mean run?");
     case("frobnicate", "unknown command frobnicate; see edgepool --help");
     case("help chekc", "unknown command chekc; did you mean check?");

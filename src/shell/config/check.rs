@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 
 use super::payments::fee_from_name;
-use super::{Config, PoolConfig};
+use super::{Config, PoolConfig, board};
 use crate::base::amount::{format_amount, format_percent};
 use crate::base::time::{HOUR, MINUTE, SECOND};
 use crate::coin::address;
@@ -21,6 +21,9 @@ pub fn summary(config: &Config) -> String {
     line(&mut out, "ledger", format!("commit_ms {}, map_mib {}", config.commit_ms, config.map_mib));
     for pool in &config.pools {
         pool_summary(&mut out, pool);
+    }
+    if let Some(board) = &config.board {
+        line(&mut out, "board", board::summary(board));
     }
     out
 }

@@ -1,6 +1,7 @@
 //! The configuration: one JSON file, read strictly into values that need no more checking. It opens no
 //! socket and no file but itself; secrets are only noted here, and read by [`crate::shell::secrets`].
 
+pub mod board;
 pub mod check;
 mod json;
 mod merge;
@@ -26,6 +27,7 @@ use crate::coin::params::{COINS, Coin, Network, coin};
 use crate::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
+use board::Board;
 use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
 use ports::ports;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub map_mib: usize,
     /// At least one pool; their names differ.
     pub pools: Vec<PoolConfig>,
+    /// For the system image; the daemon itself does nothing with it.
+    pub board: Option<Board>,
 }
 
 /// One pool, and what its core must not know.
@@ -102,10 +106,14 @@ impl std::error::Error for ConfigErrors {}
 
 /// Reads the file at `path`.
 pub fn read(path: &Path) -> Result<Config, ConfigErrors> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    parse(&file_text(path)?, &path.display().to_string())
+}
+
+/// The text of the file at `path`.
+pub fn file_text(path: &Path) -> Result<String, ConfigErrors> {
+    fs::read_to_string(path).map_err(|error| {
         ConfigErrors(vec![format!("{}: can't be read: {error}; name another file with --config", path.display())])
-    })?;
-    parse(&text, &path.display().to_string())
+    })
 }
 
 /// Reads a configuration from its text; `file` is what messages call it.
@@ -132,15 +140,16 @@ fn config(root: &mut Object<'_>) -> Option<Config> {
     });
     let ledger = root.section("ledger", |ledger| {
         let commit_ms = ledger.or("commit_ms", default::COMMIT_MS, integer(limits::COMMIT_MS));
-        let map_mib = ledger.or("map_mib", default::MAP_MIB, size(limits::MAP_MIB_MIN..=limits::MAP_MIB_MAX));
+        let map_mib = ledger.or("map_mib", default::MAP_MIB, map_mib);
         Some((commit_ms?, map_mib?))
     });
     // Mistakes in the pools are worth telling also when the ledger's part has some.
     let commit_ms = ledger.map_or(default::COMMIT_MS, |(commit_ms, _)| commit_ms);
     let pools = root.list("pools", 1..=limits::POOLS, |object| pool(object, commit_ms, &mut seen));
+    let board = root.optional_section("board", board::board);
     let (data_dir, (rpc_listen, token), (commit_ms, map_mib)) = (data_dir?, rpc?, ledger?);
     let admin_token_file = token.unwrap_or_else(|| data_dir.join(default::ADMIN_TOKEN));
-    Some(Config { data_dir, rpc_listen, admin_token_file, commit_ms, map_mib, pools: pools? })
+    Some(Config { data_dir, rpc_listen, admin_token_file, commit_ms, map_mib, pools: pools?, board: board? })
 }
 
 fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<PoolConfig> {
@@ -332,6 +341,11 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
     let (a, b) = (one.ip(), other.ip());
     one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
+}
+
+fn map_mib(value: &Value) -> Result<usize, String> {
+    let reason = if cfg!(target_pointer_width = "32") { "; more needs a 64-bit system" } else { "" };
+    size(limits::MAP_MIB_MIN..=limits::MAP_MIB_MAX)(value).map_err(|what| what + reason)
 }
 
 fn file(value: &Value) -> Result<PathBuf, String> {

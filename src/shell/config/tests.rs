@@ -76,6 +76,18 @@ fn what_is_left_out_has_its_default_and_the_summary_shows_it_on_one_screen() {
 }
 
 #[test]
+fn the_ledgers_map_is_bounded_by_the_addresses_of_the_machine() {
+    let (most, hint) = match usize::BITS {
+        32 => (512, "; more needs a 64-bit system"),
+        _ => (1_048_576, ""),
+    };
+    let config = read_value(&with(sample(), "/ledger", json!({ "map_mib": most }))).unwrap();
+    assert_eq!(config.map_mib, most);
+    let told = format!("ledger.map_mib: must be a whole number from 16 to {most}, not {}{hint}", most + 1);
+    case("/ledger", json!({ "map_mib": most + 1 }), &[&told]);
+}
+
+#[test]
 fn everything_can_be_set() {
     let all = json!({
         "data_dir": "/srv/pool", "rpc": { "listen": ["0.0.0.0:80", "[::1]:8080"], "admin_token_file": "/run/token" },

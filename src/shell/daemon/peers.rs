@@ -28,17 +28,18 @@ impl Daemon {
             let kind = match port {
                 Port::Stratum { pool, port } => {
                     // Those who make room for others take a moment to leave.
-                    if self.rig_peers >= self.rig_room + SPARE_DESCRIPTORS / 2 {
+                    let (peers, room) = (self.rig_peers[pool], self.rig_room[pool]);
+                    if peers >= room.saturating_add((SPARE_DESCRIPTORS / 2 / self.pools.len()).max(1)) {
                         continue;
                     }
-                    let has_descriptors = self.rig_peers < self.rig_room;
+                    let has_descriptors = peers < room;
                     if let Err(denied) = self.pools[pool].admit_connection(address.ip(), has_descriptors, now) {
                         log::debug!("{address} is turned away: {denied}");
                         // A new connection takes a line at once; one that doesn't goes without.
                         let _ = socket.write(&farewell(denied));
                         continue;
                     }
-                    self.rig_peers += 1;
+                    self.rig_peers[pool] += 1;
                     PeerKind::Miner { pool, session: self.pools[pool].handle_miner_connected(address, port, now) }
                 }
                 Port::Rpc => {
@@ -223,7 +224,7 @@ impl Daemon {
                 if !reason.is_empty() {
                     log::debug!("{}: {reason}", peer.address);
                 }
-                self.rig_peers -= 1;
+                self.rig_peers[pool] -= 1;
                 self.links.remove_miner(pool, session);
                 self.pools[pool].handle_miner_closed(session);
                 self.pools[pool].handle_socket_closed(peer.address.ip());

@@ -1,5 +1,6 @@
 //! Blocks and their transactions as a coin node tells them, call by call. Only reads.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,14 +10,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::whole_block::WholeBlock;
 use crate::base::amount::parse_amount;
 use crate::coin::script::Script;
-use crate::pool::spec::NodeSpec;
+use crate::pool::spec::{ChainSpec, NodeSpec};
 use crate::shell::http_call::{self, CallError};
 use crate::shell::secrets::Secret;
 
 /// `getblockhash` beyond the tip.
 const OUT_OF_RANGE: i64 = -8;
+/// How nodes refuse a parameter of a kind that they don't know.
+const MISC: i64 = -1;
+const TYPE: i64 = -3;
+const INVALID_PARAMS: i64 = -32602;
 /// The opcode that makes an output unspendable.
 const OP_RETURN: u8 = 0x6a;
 
@@ -81,14 +87,24 @@ pub(super) struct ChainReader {
     /// Height of the node's tip when the reading began.
     pub(super) tip: u32,
     hashes: BTreeMap<u32, Option<String>>,
+    /// Whether blocks of the coin may be merge-mined.
+    has_auxpow: bool,
+    /// Whether the node gives blocks as bytes only.
+    tells_bytes: Cell<bool>,
+}
+
+/// A block as a node tells it.
+enum Told {
+    Text(Box<RawValue>),
+    Whole(WholeBlock),
 }
 
 impl ChainReader {
     /// Tries the nodes in turn; the error says what is wrong with each.
-    pub(super) fn connect(nodes: &[NodeSpec], secrets: &[Secret]) -> Result<ChainReader, String> {
+    pub(super) fn connect(spec: &ChainSpec, secrets: &[Secret]) -> Result<ChainReader, String> {
         let mut reasons = Vec::new();
-        for (node, secret) in nodes.iter().zip(secrets) {
-            match ChainReader::try_connect(node, secret) {
+        for (node, secret) in spec.nodes.iter().zip(secrets) {
+            match ChainReader::try_connect(node, secret, spec.coin.auxpow.is_some()) {
                 Ok(reader) => return Ok(reader),
                 Err(reason) => reasons.push(reason),
             }
@@ -96,10 +112,17 @@ impl ChainReader {
         Err(format!("no node can be asked: {}", reasons.join("; ")))
     }
 
-    fn try_connect(node: &NodeSpec, secret: &Secret) -> Result<ChainReader, String> {
+    fn try_connect(node: &NodeSpec, secret: &Secret, has_auxpow: bool) -> Result<ChainReader, String> {
         let text = secret.credentials()?;
         let authorization = (!text.is_empty()).then(|| format!("Basic {}", BASE64_STANDARD.encode(text)));
-        let mut reader = ChainReader { node: node.clone(), authorization, tip: 0, hashes: BTreeMap::new() };
+        let mut reader = ChainReader {
+            node: node.clone(),
+            authorization,
+            tip: 0,
+            hashes: BTreeMap::new(),
+            has_auxpow,
+            tells_bytes: Cell::new(false),
+        };
         let info = reader.call("getblockchaininfo", json!([])).map_err(|error| format!("{}: {error}", node.url))?;
         let info: Value = serde_json::from_str(info.get()).map_err(|error| format!("{}: {error}", node.url))?;
         let height = |name: &str| info[name].as_u64().and_then(|height| u32::try_from(height).ok());
@@ -139,8 +162,11 @@ impl ChainReader {
 
     /// A block and its coinbase.
     pub(super) fn read_block(&self, hash: &str) -> Result<ReadBlock, ReadError> {
-        let block = self.block(hash)?;
-        let block: RawBlock = parsed(&block)?;
+        let text = match self.block(hash)? {
+            Told::Whole(block) => return Ok(block.head),
+            Told::Text(text) => text,
+        };
+        let block: RawBlock = parsed(&text)?;
         let first = block.tx.first().ok_or_else(|| ReadError::Answer(format!("block {hash} is empty")))?;
         let bits = u32::from_str_radix(&block.bits, 16)
             .map_err(|error| ReadError::Answer(format!("bits of block {hash}: {error}")))?;
@@ -156,8 +182,11 @@ impl ChainReader {
 
     /// What a transaction of a block pays; `None` when it is not there.
     pub(super) fn transaction(&self, block: &str, txid: &str) -> Result<Option<Vec<Output>>, ReadError> {
-        let block = self.block(block)?;
-        let block: RawBlock = parsed(&block)?;
+        let text = match self.block(block)? {
+            Told::Whole(block) => return Ok(block.outputs_of(txid)),
+            Told::Text(text) => text,
+        };
+        let block: RawBlock = parsed(&text)?;
         for transaction in block.tx {
             let Name { txid: name } = parsed(transaction)?;
             if name == txid {
@@ -167,8 +196,20 @@ impl ChainReader {
         Ok(None)
     }
 
-    fn block(&self, hash: &str) -> Result<Box<RawValue>, ReadError> {
-        self.call("getblock", json!([hash, 2])).map_err(read_error)
+    /// A block with its transactions. A node that can't tell those (Dogecoin Core 1.14 and its relatives know no
+    /// verbosity 2) is asked for the bytes.
+    fn block(&self, hash: &str) -> Result<Told, ReadError> {
+        if !self.tells_bytes.get() {
+            match self.call("getblock", json!([hash, 2])) {
+                Ok(text) => return Ok(Told::Text(text)),
+                Err(CallError::Rpc { code: MISC | TYPE | INVALID_PARAMS, .. }) => self.tells_bytes.set(true),
+                Err(error) => return Err(read_error(error)),
+            }
+        }
+        let text: String = parsed(&*self.call("getblock", json!([hash, false])).map_err(read_error)?)?;
+        let wrong = |what: String| ReadError::Answer(format!("block {hash}: {what}"));
+        let bytes = hex::decode(text).map_err(|error| wrong(error.to_string()))?;
+        Ok(Told::Whole(WholeBlock::read(&bytes, self.has_auxpow).map_err(wrong)?))
     }
 
     fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {

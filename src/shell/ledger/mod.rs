@@ -8,6 +8,7 @@ pub mod import;
 mod lines;
 pub mod rebuild;
 pub mod verify;
+mod whole_block;
 
 use std::fmt;
 use std::io;

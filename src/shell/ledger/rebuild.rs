@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::chain_reader::{ChainReader, Output, ReadError, ReadTransaction};
+use super::verify::names::Names;
 use super::{TaskError, Which, import, verify};
 use crate::base::amount::format_amount;
 use crate::base::parse_hash;
 use crate::base::time::{HOUR, SECOND};
 use crate::coin::difficulty::{Difficulty, Target};
 use crate::coin::script::Script;
+use crate::pool::identity::Identity;
 use crate::pool::ledger::Ledger;
 use crate::pool::record::{
     Batch, BlockFound, BlockJudged, BlockStatus, Entry, MinerId, Part, Payout, Recovered, Stamp,
@@ -31,6 +33,10 @@ const UNKNOWN: &str = "What can't be known: the contributions since the backup, 
      of the backup; what blocks found since then owed beyond what they paid; blocks that paid neither the pool's \
      address of the backup or the configuration nor only known miners; and payments from the wallet since: compare \
      the wallet's listtransactions with getpayouthistory before you pay from it again.";
+/// What is not told of merge-mined chains either.
+const UNKNOWN_MERGED: &str = "Of merge-mined chains also: addresses that were named since the backup for miners that had \
+     none; what was paid there is in the ledger as another miner's, and is still owed to the first, too (see \
+     setmineraddress).";
 
 /// Makes the ledger anew from the backup in `from`, and checks it.
 pub fn run(which: &Which, from: &Path) -> Result<String, TaskError> {
@@ -107,8 +113,9 @@ struct Rebuilding {
     recovered: Recovered,
     journal: Vec<(u64, Entry)>,
     last: u64,
-    scripts: BTreeMap<MinerId, Script>,
-    miners: BTreeMap<Script, MinerId>,
+    /// The accounts that are not in the backup.
+    ids: BTreeMap<Identity, MinerId>,
+    next_id: MinerId,
     new_miners: Vec<(MinerId, Vec<u8>)>,
 }
 
@@ -138,17 +145,16 @@ impl Rebuilding {
         })?;
         outcome?;
         draft.commit(index, &Batch { clock, journal: chunk, ..Batch::default() })?;
-        let scripts: BTreeMap<MinerId, Script> =
-            recovered.miners.iter().map(|(miner, script)| (*miner, Script::from_bytes(script.clone()))).collect();
-        let miners = scripts.iter().map(|(miner, script)| (script.clone(), *miner)).collect();
+        let next_id = recovered.miners.iter().map(|(miner, _)| miner + 1).max().unwrap_or(0);
         let last = backup.head(index)?.seq;
-        let (journal, new_miners) = (Vec::new(), Vec::new());
-        Ok(Rebuilding { recovered, journal, last, scripts, miners, new_miners })
+        let (journal, ids, new_miners) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Ok(Rebuilding { recovered, journal, last, ids, next_id, new_miners })
     }
 
     /// Searches each chain for coinbases that are this pool's.
     fn search(&mut self, pool: &PoolConfig, backup: &Snapshot, pool_index: usize) -> Result<String, TaskError> {
         let mut text = String::new();
+        let names = Names::new(&self.recovered, &pool.spec.chains);
         for (index, (spec, secrets)) in (0..).zip(pool.spec.chains.iter().zip(&pool.secrets)) {
             let mut ledger = Ledger::new(index, spec.terms.clone());
             let mut outcome = Ok(());
@@ -159,8 +165,8 @@ impl Rebuilding {
             })?;
             outcome?;
             let refused = |what: String| TaskError::Refused(format!("chain {}: {what}", spec.name));
-            let mut reader = ChainReader::connect(&spec.nodes, secrets).map_err(refused)?;
-            let found = self.search_chain(spec, &mut ledger, &mut reader);
+            let mut reader = ChainReader::connect(spec, secrets).map_err(refused)?;
+            let found = self.search_chain(spec, &names, &mut ledger, &mut reader);
             let (from, blocks) = found.map_err(|error| refused(error.to_string()))?;
             text += &format!(
                 "chain {}: blocks {from} to {} of {} hold {} more of this pool\n",
@@ -170,6 +176,16 @@ impl Rebuilding {
                 blocks.len()
             );
             text += &blocks.concat();
+            if names.is_node_block(index) && !blocks.is_empty() {
+                text += &format!(
+                    "  blocks of {} pay the pool alone, and are its by this: that they pay its address. Whom they owe to \
+                     can't be known, so the pool owes none of it: share it out by hand\n",
+                    spec.name
+                );
+            }
+        }
+        if pool.spec.chains.len() > 1 {
+            text += &format!("{UNKNOWN_MERGED}\n");
         }
         Ok(text)
     }
@@ -178,6 +194,7 @@ impl Rebuilding {
     fn search_chain(
         &mut self,
         spec: &ChainSpec,
+        names: &Names,
         ledger: &mut Ledger,
         reader: &mut ChainReader,
     ) -> Result<(u32, Vec<String>), ReadError> {
@@ -190,14 +207,15 @@ impl Rebuilding {
                 continue;
             }
             let block = reader.read_block(&name)?;
-            let Some((outputs, pool)) = self.ours(spec, ledger, &block.first) else { continue };
+            let Some((outputs, pool)) = self.ours(spec, names, ledger, &block.first) else { continue };
+            let Some(payouts) = self.payouts(names, ledger, &outputs) else { continue };
             let target = Target::from_compact(block.bits)
                 .ok_or_else(|| ReadError::Answer(format!("bits of {name} are {:08x}", block.bits)))?;
             let at = Stamp {
                 pool_ms: self.recovered.clock.unwrap_or_default().pool_ms,
                 wall_ms: block.time_s.saturating_mul(SECOND),
             };
-            let mut found = self.describe(ledger, &outputs, pool, at);
+            let mut found = self.describe(names, ledger, payouts, pool, at);
             (found.hash, found.height) = (hash, height);
             found.network_difficulty = Difficulty::of_target(target, spec.coin.algorithm).units();
             let (value, miners) = (format_amount(found.value), found.outputs.len());
@@ -231,36 +249,71 @@ impl Rebuilding {
         Ok(low)
     }
 
-    /// The outputs to miners and the pool's amount, if the coinbase is this pool's: it has the tag, and pays the pool
-    /// or nobody but known miners.
+    /// The outputs to miners and the pool's, if the coinbase is this pool's: it has the tag, and pays the pool or nobody
+    /// but known miners. One that the node made has no tag of ours, and pays the pool alone.
     fn ours(
         &self,
         spec: &ChainSpec,
+        names: &Names,
         ledger: &Ledger,
         coinbase: &ReadTransaction,
     ) -> Option<(Vec<Output>, Option<Output>)> {
+        let is_node_block = names.is_node_block(ledger.chain());
         let tag = spec.coinbase_tag.as_slice();
         let script = coinbase.coinbase.as_deref()?;
-        if !tag.is_empty() && !script.windows(tag.len()).any(|part| part == tag) {
+        if !is_node_block && !tag.is_empty() && !script.windows(tag.len()).any(|part| part == tag) {
             return None;
         }
         let mut outputs: Vec<Output> = coinbase.outputs.iter().filter(|out| !out.is_commitment()).cloned().collect();
         let pool_scripts = [&ledger.terms().pool_script, &spec.terms.pool_script];
         let is_pool = |output: &Output| pool_scripts.contains(&&output.script);
         let pool = outputs.pop_if(|last| is_pool(last));
-        let all_known = !outputs.is_empty() && outputs.iter().all(|output| self.miners.contains_key(&output.script));
-        let mut scripts: Vec<&Script> = outputs.iter().map(|output| &output.script).collect();
-        scripts.sort();
-        let is_split = scripts.windows(2).all(|pair| pair[0] != pair[1]);
-        (is_split && (pool.is_some() || all_known)).then_some((outputs, pool))
+        if is_node_block {
+            return (pool.is_some() && outputs.is_empty()).then_some((outputs, pool));
+        }
+        let is_known = |output: &Output| !self.accounts_at(names, ledger, &output.script).is_empty();
+        let all_known = !outputs.is_empty() && outputs.iter().all(is_known);
+        (pool.is_some() || all_known).then_some((outputs, pool))
+    }
+
+    /// The accounts that are paid at a script of a chain: its own, and those for which it was named.
+    fn accounts_at(&self, names: &Names, ledger: &Ledger, script: &Script) -> Vec<MinerId> {
+        let own = names.paid_at(ledger.chain(), script);
+        let own = names.find(&own).or_else(|| self.ids.get(&own).copied());
+        own.into_iter().chain(ledger.names().filter(|(_, named)| *named == script).map(|(miner, _)| miner)).collect()
+    }
+
+    /// Whom the outputs pay: each its own account, as every coinbase of a pool does; `None` where that can't be.
+    fn payouts(&mut self, names: &Names, ledger: &Ledger, outputs: &[Output]) -> Option<Vec<Payout>> {
+        let mut scripts: BTreeMap<&Script, Vec<MinerId>> = BTreeMap::new();
+        for Output { script, .. } in outputs {
+            // Taken from the end: its own comes first.
+            let accounts = || self.accounts_at(names, ledger, script).into_iter().rev().collect();
+            scripts.entry(script).or_insert_with(accounts);
+        }
+        let counts = |script: &Script| outputs.iter().filter(|output| output.script == *script).count();
+        if scripts.iter().any(|(script, accounts)| counts(script) > accounts.len().max(1)) {
+            return None;
+        }
+        let payout = |output: &Output| {
+            let known = scripts.get_mut(&output.script).and_then(Vec::pop);
+            let miner = known.unwrap_or_else(|| self.account(names.paid_at(ledger.chain(), &output.script)));
+            Payout { miner, amount: output.amount }
+        };
+        Some(outputs.iter().map(payout).collect())
     }
 
     /// The entry of a block of which only the coinbase is known: who was paid had earned that, as far as nothing was
     /// owed before.
-    fn describe(&mut self, ledger: &Ledger, outputs: &[Output], pool: Option<Output>, at: Stamp) -> BlockFound {
+    fn describe(
+        &mut self,
+        names: &Names,
+        ledger: &Ledger,
+        payouts: Vec<Payout>,
+        pool: Option<Output>,
+        at: Stamp,
+    ) -> BlockFound {
         let terms = ledger.terms();
-        let payouts: Vec<Payout> =
-            outputs.iter().map(|output| Payout { miner: self.miner(&output.script), amount: output.amount }).collect();
         let mut parts: Vec<Part> = payouts
             .iter()
             .map(|payout| {
@@ -271,14 +324,16 @@ impl Rebuilding {
         parts.sort_by_key(|part| part.miner);
         let pool_amount = pool.as_ref().map_or(0, |output| output.amount);
         let pool_script = pool.map_or_else(|| terms.pool_script.clone(), |output| output.script);
-        let finder = payouts.first().map(|payout| payout.miner).or_else(|| self.scripts.keys().next().copied());
+        let is_account = |miner: &MinerId| names.check_account(ledger.chain(), *miner).is_none();
+        let anybody = || self.recovered.miners.iter().map(|(miner, _)| *miner).find(is_account);
+        let finder = payouts.first().map(|payout| payout.miner).or_else(anybody);
         BlockFound {
             chain: ledger.chain(),
             hash: [0; 32],
             height: 0,
             at,
             job_at: at,
-            finder: finder.unwrap_or_else(|| self.miner(&pool_script)),
+            finder: finder.unwrap_or_else(|| self.account(names.paid_at(ledger.chain(), &pool_script))),
             worker: String::new(),
             network_difficulty: 0,
             total_work: self.recovered.clock.unwrap_or_default().total_work,
@@ -294,15 +349,15 @@ impl Rebuilding {
         }
     }
 
-    /// The id of a script, which is given one if it has none.
-    fn miner(&mut self, script: &Script) -> MinerId {
-        if let Some(miner) = self.miners.get(script) {
+    /// The id of an account that is not in the backup, which is given one if it has none.
+    fn account(&mut self, identity: Identity) -> MinerId {
+        if let Some(miner) = self.ids.get(&identity) {
             return *miner;
         }
-        let miner = self.scripts.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.scripts.insert(miner, script.clone());
-        self.miners.insert(script.clone(), miner);
-        self.new_miners.push((miner, script.as_bytes().to_vec()));
+        let miner = self.next_id;
+        self.next_id += 1;
+        self.new_miners.push((miner, identity.to_bytes()));
+        self.ids.insert(identity, miner);
         miner
     }
 

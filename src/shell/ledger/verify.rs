@@ -8,6 +8,8 @@ mod books;
 mod chain;
 mod fault;
 mod live;
+pub(super) mod names;
+mod payees;
 mod payment;
 mod replay;
 mod window;
@@ -21,13 +23,13 @@ use std::time::Duration;
 
 use super::{TaskError, Which};
 use crate::base::amount::{format_amount, format_signed};
-use crate::coin::script::Script;
 use crate::pool::ledger::{Ledger, Totals};
-use crate::pool::record::{Journal, MinerId, Recovered};
-use crate::pool::spec::NodeSpec;
+use crate::pool::record::{Journal, Recovered};
+use crate::pool::spec::{ChainSpec, NodeSpec};
 use crate::shell::config::{self, Config, PoolConfig};
 use crate::shell::store::{Snapshot, Store};
 use fault::Faults;
+use names::Names;
 use replay::Audit;
 
 /// How often, and how long apart, it is looked again where what differs may be about to be written.
@@ -43,39 +45,6 @@ pub struct Options {
     pub node: bool,
     /// The running pool's RPC port; the configuration's when absent.
     pub url: Option<NodeSpec>,
-}
-
-/// The output scripts of a pool's miners, and how they are called.
-pub(super) struct Names<'n> {
-    scripts: BTreeMap<MinerId, Script>,
-    pool: Option<&'n PoolConfig>,
-}
-
-impl<'n> Names<'n> {
-    pub(super) fn new(recovered: &Recovered, pool: Option<&'n PoolConfig>) -> Names<'n> {
-        let script = |(miner, script): &(MinerId, Vec<u8>)| (*miner, Script::from_bytes(script.clone()));
-        Names { scripts: recovered.miners.iter().map(script).collect(), pool }
-    }
-
-    fn script(&self, miner: MinerId) -> Option<&Script> {
-        self.scripts.get(&miner)
-    }
-
-    /// A script as people know it.
-    fn text(&self, chain: u8, script: &Script) -> String {
-        let spec = self.pool.and_then(|pool| pool.spec.chains.get(usize::from(chain)));
-        spec.map_or_else(|| hex::encode(script.as_bytes()), |spec| spec.address_text(script))
-    }
-
-    fn miner(&self, chain: u8, miner: MinerId) -> String {
-        let text = self.script(miner).map_or_else(|| "no script".to_string(), |script| self.text(chain, script));
-        format!("miner {miner} ({text})")
-    }
-
-    fn chain(&self, chain: u8) -> String {
-        let spec = self.pool.and_then(|pool| pool.spec.chains.get(usize::from(chain)));
-        spec.map_or_else(|| format!("chain {chain}"), |spec| spec.name.clone())
-    }
 }
 
 /// Checks the ledger, and says what it holds; every difference is in the error.
@@ -94,10 +63,11 @@ pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
     }
 }
 
-/// Checks what is recorded of one pool by itself, wherever it is kept; every difference in words.
-pub fn differences(journal: &dyn Journal, recovered: Recovered) -> Vec<String> {
+/// Checks what is recorded of one pool by itself, wherever it is kept; every difference in words. `chains` are those of
+/// the pool, the parent first: without them it can't be told whom the blocks of merge-mined chains must pay.
+pub fn differences(journal: &dyn Journal, recovered: Recovered, chains: &[ChainSpec]) -> Vec<String> {
     let mut faults = Faults::default();
-    replay::audit(journal, recovered, None, &mut faults);
+    replay::audit(journal, recovered, chains, &mut faults);
     faults.into_lines()
 }
 
@@ -127,8 +97,8 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
     let mut report = Report { text: String::new(), faults: Faults::default() };
     let audits = audit(data_dir, config, options, &mut report.faults)?;
     for (name, audit) in &audits {
-        let pool = config.and_then(|config| config.pools.iter().find(|pool| pool.spec.name == *name));
-        let names = Names::new(&audit.recovered, pool);
+        let pool = configured_pool(config, name);
+        let names = Names::new(&audit.recovered, chains_of(pool));
         let Report { text, faults } = &mut report;
         faults.enter(name);
         writeln!(
@@ -141,6 +111,10 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
         .expect("a String takes everything");
         for (index, ledger) in audit.ledgers() {
             *text += &summary(&names.chain(index), ledger);
+            if !names.knows(index) {
+                *text += "  whom its blocks must pay is not checked: the coins of merge-mined chains are told by the \
+                          configuration alone\n";
+            }
         }
         if let Some(url) = &live.url {
             *text += &live::compare(url, live.must, name, &names, audit, faults);
@@ -171,7 +145,7 @@ fn audit(
     let mut audits = Vec::new();
     for name in names {
         let index = snapshot.pools().iter().position(|pool| *pool == name).expect("it is one of them");
-        let pool = config.and_then(|config| config.pools.iter().find(|pool| pool.spec.name == name));
+        let chains = chains_of(configured_pool(config, &name));
         faults.enter(&name);
         let recovered = match snapshot.load(index) {
             Ok(recovered) => recovered,
@@ -183,10 +157,18 @@ fn audit(
         for what in snapshot.left_out(index)? {
             faults.add("the file", what);
         }
-        let audit = replay::audit(&snapshot.journal(index), recovered, pool, faults);
+        let audit = replay::audit(&snapshot.journal(index), recovered, chains, faults);
         audits.push((name, audit));
     }
     Ok(audits)
+}
+
+fn configured_pool<'c>(config: Option<&'c Config>, name: &str) -> Option<&'c PoolConfig> {
+    config.and_then(|config| config.pools.iter().find(|pool| pool.spec.name == name))
+}
+
+fn chains_of(pool: Option<&PoolConfig>) -> &[ChainSpec] {
+    pool.map_or(&[][..], |pool| &pool.spec.chains)
 }
 
 fn summary(chain: &str, ledger: &Ledger) -> String {

@@ -18,7 +18,7 @@ const COOKIE: &str = "__cookie__:c0ffee";
 
 fn node() -> EmbeddedNode {
     let now_s = (Clock::start().now().wall_ms / 1_000) as u32;
-    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, seed: 1 };
+    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, ..ChainSpec::litecoin() };
     EmbeddedNode::start(Chain::new(spec, now_s - 30), COOKIE).unwrap()
 }
 
@@ -62,7 +62,7 @@ impl Client {
             asked[0]["longpollid"] = id.into();
         }
         let result = self.call("getblocktemplate", asked).unwrap().to_string();
-        Template::parse(result.as_bytes(), Chain::coin()).unwrap()
+        Template::parse(result.as_bytes(), ChainSpec::litecoin().coin).unwrap()
     }
 }
 
@@ -116,12 +116,14 @@ fn a_long_poll_is_answered_when_a_block_comes_and_not_before() {
     let template = client.template(None);
     let mut waiting = Client::connect(&node);
     let id = template.long_poll_id.clone();
-    let poll = thread::spawn(move || waiting.template(Some(&id)));
+    let poll = thread::spawn(move || {
+        let next = waiting.template(Some(&id));
+        (next.height, next.prev_hash)
+    });
     thread::sleep(Duration::from_millis(300));
     assert!(!poll.is_finished(), "there is nothing new");
     client.call("submitblock", json!([mine(&template)])).unwrap();
-    let next = poll.join().unwrap();
-    assert_eq!((next.height, next.prev_hash), (2, node.chain.lock().unwrap().best_hash()));
+    assert_eq!(poll.join().unwrap(), (2, node.chain.lock().unwrap().best_hash()));
     // The id is old now.
     assert_eq!(client.template(Some(&template.long_poll_id)).height, 2);
 }

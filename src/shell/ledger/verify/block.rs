@@ -8,19 +8,19 @@ use crate::pool::spec::Terms;
 use crate::pool::split::{Claim, Split, split};
 
 use super::balances::Balances;
-use super::{Names, coins};
+use super::coins;
+use super::names::Names;
+use super::payees::Payees;
 
 /// Everything that is wrong with the entry, in words.
-pub(super) fn check(found: &BlockFound, names: &Names, balances: &Balances) -> Vec<String> {
+pub(super) fn check(found: &BlockFound, names: &Names, payees: &Payees, balances: &Balances) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Err(what) = found.check_sums() {
         // The rule can't be applied to what does not even add up.
         return vec![format!("it does not add up: {what}")];
     }
     for miner in found.parts.iter().map(|part| part.miner).chain([found.finder]) {
-        if names.script(miner).is_none() {
-            wrong.push(format!("miner {miner} has no output script"));
-        }
+        wrong.extend(names.check_account(found.chain, miner));
     }
     if found.job_at.pool_ms > found.at.pool_ms {
         wrong.push("its job is younger than itself".into());
@@ -33,11 +33,17 @@ pub(super) fn check(found: &BlockFound, names: &Names, balances: &Balances) -> V
         wrong.push(format!("its fee is {} parts per million", found.fee_ppm));
         return wrong;
     }
-    let redone = redo(found, names);
-    compare_parts(found, &redone, names, &mut wrong);
-    compare_outputs(found, &redone, names, &mut wrong);
+    if names.is_node_block(found.chain) && found.max_outputs != 1 {
+        wrong.push(format!("it is its node's own, and is said to have {} outputs", found.max_outputs));
+    }
+    if names.knows(found.chain) {
+        wrong.extend(check_split(found, names, payees));
+    }
     if !is_converted(found) {
         compare_balances(found, names, balances, &mut wrong);
+        if names.knows(found.chain) {
+            compare_left_out(found, names, payees, balances, &mut wrong);
+        }
     }
     wrong
 }
@@ -48,15 +54,32 @@ pub(super) fn is_converted(found: &BlockFound) -> bool {
     found.job_at == found.at
 }
 
-fn redo(found: &BlockFound, names: &Names) -> Split {
-    let unknown = Script::from_bytes(Vec::new());
-    let claim =
-        |part: &Part| (part.miner, names.script(part.miner).unwrap_or(&unknown), part.work, part.balance_before);
+/// Redoes the split. Where an address was named in the millisecond of the job, the job may have been made before.
+fn check_split(found: &BlockFound, names: &Names, payees: &Payees) -> Vec<String> {
+    let check = |script: &dyn Fn(&[Option<&Script>]) -> Option<Script>| {
+        let redone = redo(found, |part| script(&payees.at(names, found.chain, part.miner, found.job_at.pool_ms)));
+        let mut wrong = Vec::new();
+        compare_parts(found, &redone, names, &mut wrong);
+        compare_outputs(found, &redone, names, &mut wrong);
+        wrong
+    };
+    let wrong = check(&|scripts| scripts.first().copied().flatten().cloned());
+    let is_right_before = || check(&|scripts| scripts.last().copied().flatten().cloned()).is_empty();
+    if wrong.is_empty() || is_right_before() { Vec::new() } else { wrong }
+}
+
+fn redo(found: &BlockFound, script: impl Fn(&Part) -> Option<Script>) -> Split {
+    let scripts: Vec<Option<Script>> = found.parts.iter().map(script).collect();
     let claims: Vec<Claim> = found
         .parts
         .iter()
-        .map(claim)
-        .map(|(miner, script, work, balance)| Claim { miner, script: Some(script), work, balance })
+        .zip(&scripts)
+        .map(|(part, script)| Claim {
+            miner: part.miner,
+            script: script.as_ref(),
+            work: part.work,
+            balance: part.balance_before,
+        })
         .collect();
     let terms = Terms {
         pool_script: Script::from_bytes(found.pool_script.clone()),
@@ -120,13 +143,20 @@ fn compare_balances(found: &BlockFound, names: &Names, balances: &Balances, wron
             ));
         }
     }
+}
+
+/// Who was owed enough, and had an address, has a part although it did no work.
+fn compare_left_out(found: &BlockFound, names: &Names, payees: &Payees, balances: &Balances, wrong: &mut Vec<String>) {
     if found.parts.iter().all(|part| part.work == 0) {
         return;
     }
+    let job_ms = found.job_at.pool_ms;
     let least = i64::try_from(found.min_payout.max(1)).unwrap_or(i64::MAX);
     let has_part = |miner: &MinerId| found.parts.binary_search_by_key(miner, |part| part.miner).is_ok();
-    for miner in balances.miners().filter(|miner| !has_part(miner)) {
-        if let Some(owed) = at(miner).into_iter().min().filter(|owed| *owed >= least) {
+    let is_payable =
+        |miner: &MinerId| payees.at(names, found.chain, *miner, job_ms).iter().all(|script| script.is_some());
+    for miner in balances.miners().filter(|miner| !has_part(miner) && is_payable(miner)) {
+        if let Some(owed) = balances.at(miner, job_ms).into_iter().min().filter(|owed| *owed >= least) {
             let name = names.miner(found.chain, miner);
             wrong.push(format!("{name} was owed {} and is left out", format_signed(owed)));
         }

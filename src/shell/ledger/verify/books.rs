@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::fault::Faults;
-use super::{Names, coins, wide};
+use super::names::Names;
+use super::{coins, wide};
 use crate::base::{Hash32, display_hash};
 use crate::pool::ledger::Ledger;
 use crate::pool::record::{
@@ -205,7 +206,7 @@ fn compare_accounts(chain: u8, miners: &BTreeMap<MinerId, Sums>, ledger: &Ledger
             let (place, expected, found) = (names.miner(chain, miner), wide(expected), wide(found));
             faults.add(place, format!("the {what} is {found} in the ledger, and the journal sums up to {expected}"));
         }
-        if names.script(miner).is_none() {
+        if names.identity(miner).is_none() {
             faults.add(format!("miner {miner}"), "it has an account and no output script");
         }
     }

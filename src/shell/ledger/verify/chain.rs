@@ -3,9 +3,11 @@
 
 use std::fmt::Display;
 
+use super::coins;
 use super::fault::Faults;
+use super::names::Names;
+use super::payees::Payees;
 use super::replay::Audit;
-use super::{Names, coins};
 use crate::base::display_hash;
 use crate::coin::script::Script;
 use crate::pool::ledger::{Block, Ledger, Payment, Signed};
@@ -17,10 +19,11 @@ use crate::shell::ledger::chain_reader::{ChainReader, Output, ReadError};
 pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &mut Faults) -> String {
     let mut text = String::new();
     for ((index, ledger), (spec, secrets)) in audit.ledgers().zip(pool.spec.chains.iter().zip(&pool.secrets)) {
-        match ChainReader::connect(&spec.nodes, secrets) {
+        match ChainReader::connect(spec, secrets) {
             Err(why) => faults.add(format!("chain {}", spec.name), why),
             Ok(reader) => {
-                let mut comparison = Comparison { reader, index, names, faults, coinbases: 0, payments: 0 };
+                let payees = audit.payees(index);
+                let mut comparison = Comparison { reader, index, names, payees, faults, coinbases: 0, payments: 0 };
                 comparison.run(ledger);
                 let Comparison { reader, coinbases, payments, .. } = comparison;
                 text += &format!("  {} has {coinbases} coinbases and {payments} payments as recorded\n", reader.url());
@@ -34,6 +37,7 @@ struct Comparison<'c> {
     reader: ChainReader,
     index: u8,
     names: &'c Names<'c>,
+    payees: &'c Payees,
     faults: &'c mut Faults,
     coinbases: usize,
     payments: usize,
@@ -88,20 +92,24 @@ impl Comparison<'_> {
 
     fn compare_coinbase(&mut self, block: &Block, coinbase: &[Output], place: &str) {
         let found = &block.found;
-        let mut expected: Vec<(Option<Script>, u64)> =
-            found.outputs.iter().map(|out| (self.names.script(out.miner).cloned(), out.amount)).collect();
+        // Each output with every script that is right for it: a name may be as young as the job.
+        let scripts = |miner| self.payees.at(self.names, self.index, miner, found.job_at.pool_ms);
+        let mut expected: Vec<(Vec<Option<&Script>>, u64)> =
+            found.outputs.iter().map(|out| (scripts(out.miner), out.amount)).collect();
+        let pool_script = Script::from_bytes(found.pool_script.clone());
         if found.pool_amount > 0 {
-            expected.push((Some(Script::from_bytes(found.pool_script.clone())), found.pool_amount));
+            expected.push((vec![Some(&pool_script)], found.pool_amount));
         }
         let paying: Vec<&Output> = coinbase.iter().filter(|output| !output.is_commitment()).collect();
         for index in 0..expected.len().max(paying.len()) {
-            let found = paying.get(index).map(|output| (&output.script, output.amount));
-            let recorded = expected.get(index).map(|(script, amount)| (script.as_ref(), *amount));
-            if found.map(|(script, amount)| (Some(script), amount)) != recorded {
-                let recorded = recorded.map(|(script, amount)| self.output(script, amount));
-                let found = found.map(|(script, amount)| self.output(Some(script), amount));
+            let (found, recorded) = (paying.get(index), expected.get(index));
+            let is_right = found.zip(recorded).is_some_and(|(found, (scripts, amount))| {
+                scripts.contains(&Some(&found.script)) && found.amount == *amount
+            });
+            if !is_right {
                 let nothing = || "nothing".to_string();
-                let (found, recorded) = (found.unwrap_or_else(nothing), recorded.unwrap_or_else(nothing));
+                let recorded = recorded.map_or_else(nothing, |(scripts, amount)| self.output(scripts[0], *amount));
+                let found = found.map_or_else(nothing, |output| self.output(Some(&output.script), output.amount));
                 self.faults
                     .add(place, format!("output {index} of its coinbase is {found}, and recorded is {recorded}"));
             }
@@ -126,11 +134,13 @@ impl Comparison<'_> {
             return Ok(());
         };
         for (index, recorded) in signed.outputs.iter().enumerate() {
-            let script = self.names.script(recorded.miner);
+            let (from_ms, to_ms) = (payment.queued.at.pool_ms, signed.at.pool_ms);
+            let scripts = self.payees.between(self.names, self.index, recorded.miner, from_ms, to_ms);
             let found = outputs.get(index);
-            if found.is_none_or(|out| Some(&out.script) != script || out.amount != recorded.received) {
+            let is_right = |out: &Output| scripts.contains(&Some(&out.script)) && out.amount == recorded.received;
+            if !found.is_some_and(is_right) {
                 let found = found.map_or("nothing".into(), |out| self.output(Some(&out.script), out.amount));
-                let recorded = self.output(script, recorded.received);
+                let recorded = self.output(scripts[0], recorded.received);
                 self.faults.add(place, format!("its output {index} is {found}, and recorded is {recorded}"));
             }
         }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::fault::Faults;
+use super::names::Names;
 use super::replay::Audit;
-use super::{Names, coins, wide};
+use super::{coins, wide};
 use crate::base::amount::format_signed;
 use crate::base::display_hash;
 use crate::pool::ledger::{Account, Ledger};
@@ -25,8 +26,15 @@ pub(super) fn compare(
     faults: &mut Faults,
 ) -> String {
     for (index, ledger) in audit.ledgers() {
-        let live = Live { url, pool, chain: names.pool.map(|_| names.chain(index)) };
-        match live.compare(audit.last, index, ledger, names, faults) {
+        let named = match names.configured(index) {
+            Some(name) => Ok(Some(name.to_string())),
+            None => running_chain(url, pool, index),
+        };
+        let compared = named.and_then(|chain| {
+            let live = Live { url, pool, chain };
+            live.compare(audit.last, index, ledger, names, faults)
+        });
+        match compared {
             Ok(()) => {}
             Err(CallError::Connection(what)) if !must => {
                 return format!("  not compared with a running pool: {what}\n");
@@ -35,6 +43,18 @@ pub(super) fn compare(
         }
     }
     format!("  the running pool at {} says the same at entry {}\n", url.url, audit.last)
+}
+
+/// How the running pool calls a chain that is not configured; `None` for its parent chain.
+fn running_chain(url: &NodeSpec, pool: &str, index: u8) -> Result<Option<String>, CallError> {
+    if index == 0 {
+        return Ok(None);
+    }
+    let pools = http_call::call(url, None, "listpools", &json!([]))?;
+    let running = pools.as_array().and_then(|pools| pools.iter().find(|running| running["name"] == pool));
+    let chain = running.and_then(|running| running["chains"][usize::from(index)].as_str());
+    let missing = || CallError::Answer(format!("pool {pool} has no chain {index} there"));
+    chain.map(|chain| Some(chain.to_string())).ok_or_else(missing)
 }
 
 /// One chain of a running pool.

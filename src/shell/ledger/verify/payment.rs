@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::base::display_hash;
+use crate::coin::script::Script;
 use crate::coin::transaction::Transaction;
 use crate::pool::ledger::Ledger;
 use crate::pool::record::{MinerId, OutPoint, PaymentJudged, PaymentSigned, PaymentStatus};
 
-use super::{Names, coins};
+use super::coins;
+use super::names::Names;
+use super::payees::Payees;
 
 /// The coins that payments spend, and by which.
 #[derive(Default)]
@@ -18,8 +21,18 @@ pub(super) struct Spent {
 
 impl Spent {
     /// Everything that is wrong with a payment that is signed when the accounts are those of `ledger`.
-    pub(super) fn check(&mut self, signed: &PaymentSigned, names: &Names, ledger: &Ledger) -> Vec<String> {
-        let mut wrong = check_bytes(signed, names);
+    pub(super) fn check(
+        &mut self,
+        signed: &PaymentSigned,
+        names: &Names,
+        payees: &Payees,
+        ledger: &Ledger,
+    ) -> Vec<String> {
+        let queued =
+            signed.payment.checked_sub(1).and_then(|index| ledger.payments().get(usize::try_from(index).ok()?));
+        let built_ms = queued.map_or(signed.at.pool_ms, |payment| payment.queued.at.pool_ms);
+        let scripts = |miner| payees.between(names, signed.chain, miner, built_ms, signed.at.pool_ms);
+        let mut wrong = check_bytes(signed, names, scripts);
         let payable: BTreeMap<MinerId, u64> = ledger.payables();
         for output in &signed.outputs {
             let payable = payable.get(&output.miner).copied().unwrap_or(0);
@@ -49,8 +62,13 @@ impl Spent {
     }
 }
 
-/// The bytes against what is recorded of them.
-fn check_bytes(signed: &PaymentSigned, names: &Names) -> Vec<String> {
+/// The bytes against what is recorded of them; `scripts` are those at which an account could be paid while the payment
+/// was built.
+fn check_bytes<'p>(
+    signed: &PaymentSigned,
+    names: &Names,
+    scripts: impl Fn(MinerId) -> Vec<Option<&'p Script>>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let transaction = match Transaction::parse(&signed.bytes) {
         Ok(transaction) => transaction,
@@ -69,7 +87,7 @@ fn check_bytes(signed: &PaymentSigned, names: &Names) -> Vec<String> {
         let name = names.miner(signed.chain, output.miner);
         match transaction.outputs.get(index) {
             None => wrong.push(format!("its transaction has no output {index}, which is to pay {name}")),
-            Some(paid) if names.script(output.miner) != Some(&paid.script) => {
+            Some(paid) if !scripts(output.miner).contains(&Some(&paid.script)) => {
                 let found = names.text(signed.chain, &paid.script);
                 wrong.push(format!("output {index} of its transaction pays {found}, and {name} is recorded"));
             }

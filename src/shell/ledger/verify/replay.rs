@@ -6,15 +6,16 @@ use std::ops::ControlFlow;
 use super::balances::Balances;
 use super::books::Books;
 use super::fault::Faults;
+use super::names::Names;
+use super::payees::Payees;
 use super::payment::Spent;
 use super::window::Work;
-use super::{Names, block, coins};
+use super::{block, coins};
 use crate::base::{display_hash, limits};
 use crate::coin::script::Script;
 use crate::pool::ledger::Ledger;
 use crate::pool::record::{Entry, Journal, Recovered, Stamp};
-use crate::pool::spec::Terms;
-use crate::shell::config::PoolConfig;
+use crate::pool::spec::{ChainSpec, Terms};
 
 /// What came of it.
 pub(in crate::shell::ledger) struct Audit {
@@ -30,12 +31,18 @@ impl Audit {
     pub(in crate::shell::ledger) fn ledgers(&self) -> impl Iterator<Item = (u8, &Ledger)> {
         (0..).zip(self.chains.iter().map(|chain| &chain.ledger))
     }
+
+    /// Where the accounts of a chain were paid.
+    pub(super) fn payees(&self, chain: u8) -> &Payees {
+        &self.chains[usize::from(chain)].payees
+    }
 }
 
 /// One chain of the pool.
 struct Followed {
     ledger: Ledger,
     balances: Balances,
+    payees: Payees,
     spent: Spent,
     books: Books,
 }
@@ -45,6 +52,7 @@ impl Followed {
         Followed {
             ledger: Ledger::new(index, terms),
             balances: Balances::default(),
+            payees: Payees::default(),
             spent: Spent::default(),
             books: Books::default(),
         }
@@ -55,11 +63,10 @@ impl Followed {
 pub(in crate::shell::ledger) fn audit(
     journal: &dyn Journal,
     recovered: Recovered,
-    pool: Option<&PoolConfig>,
+    configured: &[ChainSpec],
     faults: &mut Faults,
 ) -> Audit {
-    let names = Names::new(&recovered, pool);
-    let configured = pool.map_or(&[][..], |pool| &pool.spec.chains);
+    let names = Names::new(&recovered, configured);
     let chains = (0..).zip(configured).map(|(index, chain)| Followed::new(index, chain.terms.clone())).collect();
     let work = Work::new(&recovered, &names, faults);
     let mut replay = Replay { names: &names, faults, chains, last: 0, moment: Stamp::default(), work };
@@ -115,16 +122,18 @@ impl Replay<'_> {
         let mut wrong = Vec::new();
         match entry {
             Entry::BlockFound(found) => {
-                wrong.extend(block::check(found, self.names, &chain.balances));
+                wrong.extend(block::check(found, self.names, &chain.payees, &chain.balances));
                 wrong.extend(self.work.check(found, self.names));
             }
-            Entry::PaymentSigned(signed) => wrong.extend(chain.spent.check(signed, self.names, &chain.ledger)),
+            Entry::PaymentSigned(signed) => {
+                wrong.extend(chain.spent.check(signed, self.names, &chain.payees, &chain.ledger));
+            }
             Entry::PaymentJudged(judged) => chain.spent.judge(judged),
             Entry::PaymentQueued(queued) => {
-                let unknown = queued.wanted.iter().filter(|miner| self.names.script(**miner).is_none());
-                wrong.extend(unknown.map(|miner| format!("miner {miner} has no output script")));
+                wrong.extend(queued.wanted.iter().filter_map(|miner| self.names.check_account(index, *miner)));
             }
-            Entry::BlockJudged(_) | Entry::TermSet(_) | Entry::AddressNamed(_) => {}
+            Entry::AddressNamed(named) => wrong.extend(chain.payees.follow(named, self.names)),
+            Entry::BlockJudged(_) | Entry::TermSet(_) => {}
         }
         match chain.ledger.apply(seq, entry) {
             Ok(()) => {

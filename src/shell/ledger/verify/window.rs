@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::block;
 use super::fault::Faults;
-use super::{Names, block};
-use crate::coin::script::Script;
+use super::names::Names;
 use crate::pool::record::{BlockFound, Cell, CellKey, ClockMark, MinerId, Recovered, Stamp};
 
 /// The cells, and the work that blocks were found with.
@@ -18,16 +18,11 @@ pub(super) struct Work {
 impl Work {
     /// The work that is on disk. Miners and cells are checked by themselves.
     pub(super) fn new(recovered: &Recovered, names: &Names, faults: &mut Faults) -> Work {
-        let mut by_script: BTreeMap<&Script, MinerId> = BTreeMap::new();
-        for (miner, script) in &names.scripts {
-            if let Some(other) = by_script.insert(script, *miner) {
-                faults.add(format!("miner {miner}"), format!("it has the output script of miner {other}"));
-            }
-        }
+        names.check(recovered, faults);
         let mark = recovered.clock.unwrap_or_default();
         for (key, cell) in &recovered.cells {
             let place = || format!("cell of miner {} at {}", key.miner, key.slot_start_ms);
-            if names.script(key.miner).is_none() {
+            if names.identity(key.miner).is_none() {
                 faults.add(place(), "the miner has no output script");
             }
             if (cell.shares == 0) != (cell.work == 0) {
@@ -62,7 +57,7 @@ impl Work {
         let oldest = self.cells.first().map_or(u64::MAX, |(key, _)| key.slot_start_ms);
         if !found.rebuilt && oldest <= found.at.pool_ms {
             self.check_since(found, &mut wrong);
-            if !block::is_converted(found) {
+            if !block::is_converted(found) && names.knows(found.chain) {
                 self.check_parts(found, names, &mut wrong);
             }
         }
@@ -81,18 +76,31 @@ impl Work {
         }
     }
 
-    /// What a miner did in slots that were over when the job was made is part of its work in the window.
+    /// What was done for an account in slots that were over when the job was made is part of its work in the window.
     fn check_parts(&self, found: &BlockFound, names: &Names, wrong: &mut Vec<String>) {
         let slot = self.slot_of(found.job_at.pool_ms);
         let mut before: BTreeMap<MinerId, u128> = BTreeMap::new();
         for (key, cell) in self.cells.iter().take_while(|(key, _)| key.slot_start_ms < slot) {
             *before.entry(key.miner).or_default() += u128::from(cell.work);
         }
+        let mut due: BTreeMap<MinerId, u128> = BTreeMap::new();
         for (miner, work) in before {
-            let part = found.parts.binary_search_by_key(&miner, |part| part.miner);
+            // A cell of nobody is told by itself.
+            let Some(identity) = names.identity(miner) else { continue };
+            let account = names.account(found.chain, identity);
+            match names.find(&account) {
+                Some(account) => *due.entry(account).or_default() += work,
+                None => {
+                    let (name, paid) = (names.miner(found.chain, miner), names.text(found.chain, account.script()));
+                    wrong.push(format!("the account that {name} works for, {paid}, is not registered"));
+                }
+            }
+        }
+        for (account, work) in due {
+            let part = found.parts.binary_search_by_key(&account, |part| part.miner);
             let credited = part.map_or(0, |index| found.parts[index].work);
             if work > u128::from(credited) {
-                let name = names.miner(found.chain, miner);
+                let name = names.miner(found.chain, account);
                 wrong.push(format!("{name} is credited {credited} units of work, and its older cells have {work}"));
             }
         }

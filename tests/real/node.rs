@@ -1,14 +1,11 @@
-//! A real litecoind on regtest, in a folder of its own, on ports of its own, ended with its owner.
-//!
-//! Chains of the heights that tests start from are mined once per version of litecoind and kept under the target's
-//! temporary folder; each node starts on a copy.
+//! A real node, litecoind or bitcoind, in a folder of its own, on ports of its own, ended with its owner.
 
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,35 +13,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::chain::Chain;
 use crate::http;
-use crate::place::{Folder, base, copy_folder, free_port, wait_for};
+use crate::kind::Kind;
+use crate::place::{Folder, free_port, wait_for};
 
-/// Debian's wrapper at `/usr/bin/litecoind` only adds options; the program itself is preferred.
-const PROGRAMS: [&str; 2] = ["/usr/lib/litecoin/litecoind", "/usr/bin/litecoind"];
 const WALLET: &str = "miners";
-/// The first block that must carry MWEB data on regtest.
-pub const MWEB_HEIGHT: u64 = 432;
-
-/// The chain a node starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain {
-    /// Genesis alone, and an empty wallet.
-    Genesis,
-    /// Tip at 429: two blocks before the last one without MWEB; segwit is active, the wallet has legacy and segwit coins.
-    BeforeMweb,
-    /// Tip at 440: MWEB is active, and the wallet has legacy, segwit and MWEB coins to spend.
-    Mweb,
-}
-
-impl Chain {
-    fn label(self) -> &'static str {
-        match self {
-            Chain::Genesis => "genesis",
-            Chain::BeforeMweb => "before-mweb",
-            Chain::Mweb => "mweb",
-        }
-    }
-}
 
 /// Why a call gave no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,30 +29,36 @@ pub enum RpcError {
     Node { code: i64, message: String },
 }
 
-/// A running (or, after [`Litecoind::kill`] and [`Litecoind::stop`], a stopped) node.
-pub struct Litecoind {
+/// A running (or, after [`Node::kill`] and [`Node::stop`], a stopped) node.
+pub struct Node {
     // Fields drop in this order: the visitor and the process end before the folder goes.
-    visitor: Visitor,
+    visitor: Option<Visitor>,
     process: Mutex<Option<Child>>,
+    chain: Chain,
+    more_arguments: Vec<String>,
     rpc_port: u16,
     p2p_port: u16,
     folder: Folder,
 }
 
-impl Litecoind {
+impl Node {
     /// Starts a node on a copy of `chain` and waits until it would give block templates.
-    pub fn start(chain: Chain) -> Litecoind {
-        let folder = Folder::new("litecoind");
-        if chain != Chain::Genesis {
-            copy_folder(&prepared(chain), folder.path());
-        }
-        Litecoind::start_in(folder)
+    pub fn start(chain: Chain) -> Node {
+        Node::start_with(chain, &[])
     }
 
-    fn start_in(folder: Folder) -> Litecoind {
+    /// The same, with more arguments.
+    pub fn start_with(chain: Chain, more_arguments: &[&str]) -> Node {
+        let folder = Folder::new(chain.kind().name);
+        chain.copy_to(&folder);
+        Node::start_in(folder, chain, more_arguments)
+    }
+
+    pub fn start_in(folder: Folder, chain: Chain, more_arguments: &[&str]) -> Node {
         let (rpc_port, p2p_port) = (free_port(), free_port());
-        let visitor = Visitor::new(p2p_port);
-        let node = Litecoind { visitor, process: Mutex::new(None), rpc_port, p2p_port, folder };
+        let visitor = chain.kind().needs_peer.then(|| Visitor::new(p2p_port));
+        let more_arguments = more_arguments.iter().map(ToString::to_string).collect();
+        let node = Node { visitor, process: Mutex::new(None), chain, more_arguments, rpc_port, p2p_port, folder };
         node.restart();
         node
     }
@@ -87,12 +67,16 @@ impl Litecoind {
     pub fn restart(&self) {
         let mut process = self.process.lock().unwrap();
         assert!(process.is_none(), "the node still runs");
+        let kind = self.kind();
         let log = File::create(self.folder.path().join("output.log")).unwrap();
-        let child = Command::new(program())
-            .args(["-regtest", "-server", "-listenonion=0", "-discover=0", "-dnsseed=0", "-upnp=0"])
+        let child = Command::new(kind.program())
+            .arg(format!("-{}", self.chain.network()))
+            .args(["-server", "-listenonion=0", "-discover=0", "-dnsseed=0"])
             .args(["-fallbackfee=0.0002", "-maxtipage=9999999999", "-rpcthreads=8", "-rpcworkqueue=64"])
             // A test's node is flushed by hand where that matters; the rest is speed.
             .args(["-checkblocks=1", "-dbcache=16", "-maxmempool=20", "-rpcallowip=127.0.0.1"])
+            .args(kind.arguments)
+            .args(&self.more_arguments)
             .arg(format!("-datadir={}", self.folder.path().display()))
             .arg(format!("-bind=127.0.0.1:{}", self.p2p_port))
             .arg(format!("-rpcbind=127.0.0.1:{}", self.rpc_port))
@@ -101,16 +85,36 @@ impl Litecoind {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("litecoind can be started");
+            .expect("the node can be started");
         *process = Some(child);
         drop(process);
-        wait_for("litecoind answers", 60, || {
+        wait_for("the node answers", 60, || {
             let exited = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
-            assert!(exited.is_none(), "litecoind ended ({exited:?}):\n{}", self.log());
+            assert!(exited.is_none(), "{} ended ({exited:?}):\n{}", kind.name, self.log());
             self.call("/", "getblockcount", &json!([])).ok()
         });
         self.open_wallet();
-        wait_for("litecoind sees a peer", 20, || (self.ask("getconnectioncount", json!([])) != 0).then_some(()));
+        if kind.needs_peer {
+            wait_for("the node sees a peer", 20, || (self.ask("getconnectioncount", json!([])) != 0).then_some(()));
+        }
+    }
+
+    pub fn kind(&self) -> &'static Kind {
+        self.chain.kind()
+    }
+
+    /// What it started with.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// As a configuration names the network.
+    pub fn network(&self) -> &'static str {
+        self.chain.network()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn open_wallet(&self) {
@@ -170,7 +174,7 @@ impl Litecoind {
 
     /// A template as a pool asks for it.
     pub fn template(&self) -> Result<Value, RpcError> {
-        self.rpc("getblocktemplate", json!([{"rules": ["mweb", "segwit"]}]))
+        self.rpc("getblocktemplate", json!([{"rules": self.kind().rules}]))
     }
 
     /// Whether the tip is a block with MWEB data.
@@ -180,17 +184,17 @@ impl Litecoind {
 
     /// The address the node prints for an output script.
     pub fn address_of(&self, script_hex: &str) -> String {
-        self.ask("decodescript", json!([script_hex]))["addresses"][0].as_str().unwrap().to_owned()
+        address_in(&self.ask("decodescript", json!([script_hex]))).expect("a script of a known type").to_owned()
     }
 
     /// Asks this node to connect to another one, and waits until they have the same tip.
-    pub fn connect_to(&self, other: &Litecoind) {
+    pub fn connect_to(&self, other: &Node) {
         self.ask("addnode", json!([format!("127.0.0.1:{}", other.p2p_port), "onetry"]));
         wait_for("two nodes agree on a tip", 30, || (self.tip() == other.tip()).then_some(()));
     }
 
-    /// Ends the connection that [`Litecoind::connect_to`] made.
-    pub fn disconnect_from(&self, other: &Litecoind) {
+    /// Ends the connection that [`Node::connect_to`] made.
+    pub fn disconnect_from(&self, other: &Node) {
         self.ask("disconnectnode", json!([format!("127.0.0.1:{}", other.p2p_port)]));
     }
 
@@ -216,7 +220,7 @@ impl Litecoind {
     }
 
     pub fn cookie_file(&self) -> PathBuf {
-        self.folder.path().join("regtest/.cookie")
+        self.folder.path().join(self.network()).join(".cookie")
     }
 
     /// Ends the node in order: everything is on disk afterwards.
@@ -241,9 +245,11 @@ impl Litecoind {
     }
 }
 
-impl Drop for Litecoind {
+impl Drop for Node {
     fn drop(&mut self) {
-        self.visitor.leave();
+        if let Some(visitor) = &mut self.visitor {
+            visitor.leave();
+        }
         // A poisoned lock must not keep the process alive after a failed test.
         let mut process = self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(mut child) = process.take() {
@@ -253,11 +259,9 @@ impl Drop for Litecoind {
     }
 }
 
-fn program() -> &'static str {
-    PROGRAMS
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .expect("these tests need litecoind: install it with `apt install litecoind`")
+/// The address that a node prints with an output script: newer ones have one, older ones a list of it.
+pub fn address_in(script: &Value) -> Option<&str> {
+    script["address"].as_str().or_else(|| script["addresses"][0].as_str())
 }
 
 /// A bare TCP connection counts as a peer of the node for 60 s, and without a peer there are no templates (-9). The visitor
@@ -313,47 +317,4 @@ fn connected_visit(port: u16, leaving: &AtomicBool) -> Option<TcpStream> {
         }
     }
     Some(stream)
-}
-
-/// The kept data directory of a chain, mined if it is not there yet.
-fn prepared(chain: Chain) -> PathBuf {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    static MINING: Mutex<()> = Mutex::new(());
-    let version = VERSION.get_or_init(|| {
-        let output = Command::new(program()).arg("-version").output().expect("litecoind can be started");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().next().unwrap_or_default().rsplit(' ').next().unwrap_or_default().to_owned()
-    });
-    // The number is raised by hand when the recipe below changes.
-    let kept = base().join(format!("chain-1-{version}-{}", chain.label()));
-    let _one_at_a_time = MINING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if !kept.exists() {
-        let node = Litecoind::start_in(Folder::new("preparation"));
-        mine(&node, chain);
-        node.stop();
-        for stale in ["regtest/debug.log", "regtest/peers.dat", "regtest/.lock", "output.log"] {
-            let _ = fs::remove_file(node.folder.path().join(stale));
-        }
-        // Another process may have been first: either of the two is good.
-        if let Err(error) = fs::rename(node.folder.path(), &kept) {
-            assert!(kept.exists(), "the chain can't be kept: {error}");
-        }
-    }
-    kept
-}
-
-/// The recipe. Coins of the first blocks mature after 100 more: the wallet ends with legacy and segwit ones to spend.
-fn mine(node: &Litecoind, chain: Chain) {
-    let legacy = node.ask("getnewaddress", json!(["", "legacy"]));
-    node.ask("generatetoaddress", json!([110, legacy]));
-    node.generate(MWEB_HEIGHT - 3 - 110);
-    if chain == Chain::Mweb {
-        node.generate(2);
-        // Without a peg-in the node can't make the first MWEB block.
-        let mweb = node.ask("getnewaddress", json!(["", "mweb"]));
-        for _ in 0..5 {
-            node.ask("sendtoaddress", json!([mweb, 2]));
-        }
-        node.generate(440 + 1 - MWEB_HEIGHT);
-    }
 }

@@ -1,0 +1,204 @@
+# The life of the package on a booted system, step by step. Sourced by cross/deb-test.sh, which says where that is: $ROOT,
+# and $system, the process that began it.
+
+readonly REGTEST_ADDRESS=mmjv2METU5E68VeWKkKzgx9oVo4thkSw5x
+
+# inside COMMAND…: runs it in the booted system.
+inside() { nsenter --all --target "$(pgrep -P "$system")" -- "$@"; }
+
+# The files of a package, without their sizes and times.
+files_of() { dpkg-deb -c "$1" | awk '{ print $1, $2, $6 }' | grep -v lintian; }
+
+# wait_for SECONDS WHAT COMMAND…
+wait_for() {
+    local until=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$until" ] || die "waited in vain: $what"
+        sleep 0.3
+    done
+}
+
+is_up() { case $(inside systemctl is-system-running) in running | degraded) ;; *) false ;; esac; }
+
+is_active() { [ "$(inside systemctl is-active edgepool)" = active ]; }
+
+property() { inside systemctl show --value -p "$2" "$1"; }
+
+# fails WHAT: the last word of a check.
+fails() { die "FAILED: $*"; }
+
+call() { inside edgepool call "$@"; }
+
+not_configured() {
+    say "installed, and not configured"
+    inside dpkg -i /root/edgepool.deb >&2
+    [ "$(property edgepool.service ActiveState)" = inactive ] || fails "the service is $(property edgepool.service ActiveState)"
+    # A rig that connects makes systemd try; that must come to an end.
+    rig_connects || true
+    sleep 15
+    local tries
+    tries=$(inside journalctl -u edgepool --no-pager | grep -c 'payout.address' || true)
+    [ "$tries" -ge 1 ] && [ "$tries" -le 15 ] || fails "it was tried $tries times"
+    sleep 5
+    [ "$(inside journalctl -u edgepool --no-pager | grep -c 'payout.address')" -eq "$tries" ] || fails "it is tried again and again"
+    inside systemctl status --no-pager edgepool | grep -q 'correct /etc/edgepool/edgepool.json' || fails "the status does not say what to do"
+    [ "$(inside stat -c '%U:%G %a' /etc/edgepool/edgepool.json)" = "root:edgepool 640" ] || fails "the configuration's owner"
+    [ -z "$(inside man --warnings edgepool 2>&1 >/dev/null)" ] || fails "the manual has warnings"
+    inside man edgepool | grep -q 'edgepool ledger verify' || fails "no manual"
+    inside bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader edgepool; complete -p edgepool' >/dev/null ||
+        fails "no completion"
+}
+
+configured() {
+    say "configured, with a litecoind of its own"
+    inside systemd-run -q --unit litecoind -p StateDirectory=litecoind litecoind -regtest -datadir=/var/lib/litecoind \
+        -server -rpcuser=edgepool -rpcpassword=secret -listen=0 -fallbackfee=0.001
+    wait_for 60 "litecoind" node getblockchaininfo
+    node generatetoaddress 120 $REGTEST_ADDRESS >/dev/null
+    inside sh -c 'umask 027; echo secret >/etc/edgepool/node.password; chgrp edgepool /etc/edgepool/node.password'
+    inside sh -c 'cat >/etc/edgepool/edgepool.json' <<END
+{ "ledger": { "commit_ms": 20 },
+  "pools": [{ "name": "ltc", "coin": "litecoin", "network": "regtest",
+    "nodes": [{ "url": "http://127.0.0.1:19443", "user": "edgepool", "password_file": "/etc/edgepool/node.password" }],
+    "vardiff": { "start": 0.0000152587890625, "min": 0.0000152587890625, "max": 1 },
+    "payout": { "address": "$REGTEST_ADDRESS" } }] }
+END
+    inside systemctl restart edgepool
+    is_active || fails "it does not run"
+    wait_for 60 "work for rigs" has_work
+}
+
+node() { inside litecoin-cli -regtest -rpcuser=edgepool -rpcpassword=secret "$@"; }
+
+has_work() { call getinfo | grep -q '"height": [0-9]'; }
+
+# The next line that a rig is sent on descriptor 3 which holds this, within ten seconds.
+line_with() {
+    local line
+    while read -r -t 10 line <&3; do
+        case $line in *"$1"*) printf '%s\n' "$line"; return ;; esac
+    done
+    return 1
+}
+
+# A rig connects, subscribes, and reads the answer. In the network of the booted system, on this one's bash.
+rig_connects() {
+    nsenter --net --target "$(pgrep -P "$system")" -- bash -c '
+        exec 3<>/dev/tcp/127.0.0.1/3333 || exit 1
+        echo "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"deb-test\"]}" >&3
+        read -r -t 20 line <&3 && [[ $line == *result* ]]' 2>/dev/null
+}
+
+# Shares of one hash each, until so many are answered true: any nonce will do for all but the few that are above.
+export -f line_with
+rig_mines() {
+    nsenter --net --target "$(pgrep -P "$system")" -- bash -c '
+        exec 3<>/dev/tcp/127.0.0.1/3333
+        send() { printf "%s\n" "$1" >&3; }
+        send "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"deb-test\"]}"
+        line_with "\"id\":1" >/dev/null
+        send "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"$2.rig\",\"x\"]}"
+        notify=$(line_with mining.notify)
+        job=$(sed -E "s/.*\"params\":\[\"([^\"]*)\".*/\1/" <<<"$notify")
+        ntime=$(sed -E "s/.*\"([0-9a-f]{8})\",(true|false)\].*/\1/" <<<"$notify")
+        accepted=0
+        for ((nonce = 0; accepted < $1 && nonce < 10 * $1; nonce++)); do
+            send "{\"id\":9,\"method\":\"mining.submit\",\"params\":[\"$2.rig\",\"$job\",\"$(printf %08x $RANDOM)\",\"$ntime\",\"$(printf %08x $nonce)\"]}"
+            answer=$(line_with "\"id\":9")
+            [[ $answer != *"\"result\":true"* ]] || ((++accepted))
+        done
+        echo $accepted' bash "$1" $REGTEST_ADDRESS
+}
+
+accepted() { call getminerstats $REGTEST_ADDRESS | sed -nE 's/^ *"accepted": ([0-9]+).*/\1/p' | head -n 1; }
+
+mines() {
+    say "a rig mines"
+    shares=$(rig_mines 20)
+    [ "$shares" -ge 20 ] || fails "$shares shares were answered true"
+    [ "$(accepted)" = "$shares" ] || fails "the pool counts $(accepted) of $shares shares"
+}
+
+is_confined() {
+    say "the sandbox"
+    local pid status
+    inside systemctl --version >/dev/null
+    pid=$(property edgepool.service MainPID)
+    status=$(inside cat "/proc/$pid/status")
+    grep -qE '^CapBnd:\s0+$' <<<"$status" && grep -qE '^NoNewPrivs:\s1$' <<<"$status" && grep -qE '^Seccomp:\s2$' <<<"$status" ||
+        fails "capabilities, privileges or system calls are not confined: $status"
+    [ "$(inside ps -o user= -p "$pid" 2>/dev/null || inside stat -c %U "/proc/$pid")" = edgepool ] || fails "its user"
+    inside systemd-analyze security --threshold=15 edgepool.service >/dev/null || fails "its exposure is above 1.5"
+    inside systemd-analyze verify edgepool.service edgepool.socket || fails "the units have mistakes"
+    [ "$(inside stat -c '%U %a' /var/lib/edgepool)" = "edgepool 700" ] || fails "the state directory"
+    if inside journalctl -u edgepool --no-pager | grep -E 'files may be open'; then fails "the limit of files"; fi
+}
+
+restarts_without_refusing_a_rig() {
+    say "restarts under rigs that connect"
+    local before connected=0 restarts
+    before=$(property edgepool.service MainPID)
+    (for restarts in 1 2 3; do inside systemctl restart edgepool; done) &
+    local restarting=$!
+    while kill -0 $restarting 2>/dev/null; do
+        rig_connects || fails "a rig was refused after $connected"
+        connected=$((connected + 1))
+    done
+    wait $restarting
+    [ "$(property edgepool.service MainPID)" != "$before" ] || fails "it was not restarted"
+    [ "$(accepted)" = "$shares" ] || fails "the ledger lost shares"
+    say "$connected rigs connected meanwhile, none was refused"
+}
+
+is_restarted_when_stuck() {
+    say "stuck (SIGSTOP), for the watchdog"
+    local before
+    before=$(property edgepool.service MainPID)
+    inside kill -STOP "$before"
+    wait_for 120 "the watchdog" has_another_process "$before"
+    inside journalctl -u edgepool --no-pager | grep -q 'Watchdog timeout' || fails "another reason than the watchdog"
+    wait_for 60 "it runs again" has_work
+    [ "$(accepted)" = "$shares" ] || fails "the ledger lost shares"
+}
+
+has_another_process() { is_active && [ "$(property edgepool.service MainPID)" != "$1" ]; }
+
+socket_inode() { inside sh -c "awk '\$2 ~ /:0D05\$/ && \$4 == \"0A\" { print \$10 }' /proc/net/tcp"; }
+
+is_upgraded_with_its_ledger() {
+    say "upgraded"
+    local inode before
+    inode=$(socket_inode)
+    before=$(property edgepool.service MainPID)
+    inside dpkg -i /root/newer.deb >&2
+    has_another_process "$before" || fails "the new version does not run"
+    [ -n "$inode" ] && [ "$(socket_inode)" = "$inode" ] || fails "the socket was closed"
+    inside grep -q regtest /etc/edgepool/edgepool.json || fails "the configuration was replaced"
+    wait_for 60 "work for rigs" has_work
+    [ "$(accepted)" = "$shares" ] || fails "the ledger lost shares"
+    inside edgepool ledger verify >&2 || fails "the ledger is not in order"
+}
+
+is_removed_without_its_ledger_and_comes_back() {
+    say "removed, and installed again"
+    inside dpkg -r edgepool >&2
+    if inside test -e /usr/bin/edgepool; then fails "the program is still there"; fi
+    [ -z "$(socket_inode)" ] || fails "the socket is still open"
+    inside test -e /var/lib/edgepool/ledger/data.mdb || fails "the ledger is gone"
+    inside dpkg -i /root/newer.deb >&2
+    is_active || inside systemctl start edgepool
+    wait_for 60 "work for rigs" has_work
+    [ "$(accepted)" = "$shares" ] || fails "the ledger lost shares"
+}
+
+is_purged() {
+    say "purged"
+    inside dpkg -P edgepool >&2
+    [ -z "$(socket_inode)" ] || fails "the socket is still open"
+    inside sh -c 'test -e /var/backups/edgepool-*/ledger/data.mdb' || fails "the ledger was destroyed"
+    local left
+    left=$(inside find / -xdev -name '*edgepool*' -not -path '/var/backups/edgepool-*' -not -path '/proc/*')
+    [ -z "$left" ] || fails "something is left: $left"
+    [ -z "$(inside systemctl --failed --plain --no-legend | grep edgepool || true)" ] || fails "a unit is left"
+}

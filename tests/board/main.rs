@@ -1,0 +1,24 @@
+//! The image for boards, booted: its own U-Boot script, kernel and system on an emulated machine, and its own partitions
+//! on a card that loses what was not flushed. `cross/image/test.sh` builds what this needs and runs it; without the image
+//! there is nothing to test, so that the ordinary test run leaves it out.
+#![cfg(feature = "shell")]
+
+mod card;
+mod life;
+mod mdns;
+mod node;
+mod power;
+mod vm;
+
+#[allow(dead_code)]
+#[path = "../real/http.rs"]
+mod http;
+#[allow(dead_code)]
+#[path = "../real/miner.rs"]
+mod miner;
+#[allow(dead_code)]
+#[path = "../real/place.rs"]
+mod place;
+#[allow(dead_code)]
+#[path = "../real/proof_of_work.rs"]
+mod proof_of_work;
