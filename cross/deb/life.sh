@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # The life of the package on a booted system, step by step. Sourced by cross/deb-test.sh, which says where that is: $ROOT,
 # and $system, the process that began it.
 
@@ -148,12 +149,11 @@ mines() {
 is_confined() {
     say "the sandbox"
     local pid status
-    inside systemctl --version >/dev/null
     pid=$(property edgepool.service MainPID)
     status=$(inside cat "/proc/$pid/status")
     grep -qE '^CapBnd:\s0+$' <<<"$status" && grep -qE '^NoNewPrivs:\s1$' <<<"$status" && grep -qE '^Seccomp:\s2$' <<<"$status" ||
         fails "capabilities, privileges or system calls are not confined: $status"
-    [ "$(inside ps -o user= -p "$pid" 2>/dev/null || inside stat -c %U "/proc/$pid")" = edgepool ] || fails "its user"
+    [ "$(inside stat -c %U "/proc/$pid")" = edgepool ] || fails "its user"
     inside systemd-analyze security --threshold=15 edgepool.service >/dev/null || fails "its exposure is above 1.5"
     inside systemd-analyze verify edgepool.service edgepool.socket || fails "the units have mistakes"
     [ "$(inside stat -c '%U %a' /var/lib/edgepool)" = "edgepool 700" ] || fails "the state directory"
