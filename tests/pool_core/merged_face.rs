@@ -62,7 +62,9 @@ fn find(scene: &mut Scene, key: Key, chain: usize) -> u32 {
     let number = blocks(scene, chain).len();
     scene.nodes[chain].set("bits", "201fffff".into());
     pass_block(scene, chain, &format!("a{number}"));
+    scene.rig_mut(key).children[chain - 1] = 0x201f_ffff;
     scene.work(key, &format!("find{chain}.{number}"), Want::Only(chain));
+    scene.rig_mut(key).children[chain - 1] = 0x2007_ffff;
     scene.nodes[chain].set("bits", "2007ffff".into());
     pass_block(scene, chain, &format!("b{number}"));
     let found = blocks(scene, chain);
