@@ -5,9 +5,10 @@
 mod program;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -53,7 +54,11 @@ fn free_port() -> u16 {
 }
 
 fn address_of(script: &Script) -> String {
-    address::encode(script, Chain::coin(), Chain::network()).unwrap()
+    address_on(ChainSpec::litecoin(), script)
+}
+
+fn address_on(chain: ChainSpec, script: &Script) -> String {
+    address::encode(script, chain.coin, chain.network).unwrap()
 }
 
 /// A configuration of a pool at the node; gives its path.
@@ -82,7 +87,7 @@ fn rigs_make_blocks_that_pay_them_and_come_back_when_the_pool_does() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
-    let spec = ChainSpec { block_interval_s: 2, start_hashes: 300, seed: 1 };
+    let spec = ChainSpec { block_interval_s: 2, start_hashes: 300, ..ChainSpec::litecoin() };
     let node = EmbeddedNode::start(Chain::new(spec, now_s), COOKIE).unwrap();
     let height = || node.chain.lock().unwrap().height();
 
@@ -119,4 +124,45 @@ fn rigs_make_blocks_that_pay_them_and_come_back_when_the_pool_does() {
     }
     drop(chain);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The whole demo with its three chains, as people start it: blocks of each, some of them won by one nonce, and at the end
+/// the books of each are those of its chain.
+#[test]
+fn three_chains_are_mined_by_the_same_hashes_and_the_books_of_each_balance() {
+    let mut demo = program::command()
+        .args(["demo", "--merge", "--seconds", "240"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("edgepool can be started");
+    let mut lines = BufReader::new(demo.stdout.take().expect("it is piped")).lines().map(|line| line.unwrap());
+    let mut wait_for = |mut missing: Vec<&str>| {
+        while !missing.is_empty() {
+            let line = lines.next().unwrap_or_else(|| panic!("never told: {missing:?}"));
+            missing.retain(|start| !line.starts_with(start));
+        }
+    };
+    wait_for(vec!["LTC block", "DOGE block", "PEP block", "  one nonce won "]);
+    // Once the P2TR address is paid on Litecoin, the next block of Dogecoin owes it its part.
+    wait_for(vec!["  rltc1p"]);
+    wait_for(vec!["DOGE block"]);
+    let interrupted = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
+    let telling = |text: &str| rest.iter().filter(|line| line.contains(text)).collect::<Vec<_>>();
+    assert_eq!(telling("the books balance").len(), 3, "{rest:#?}");
+    let summaries = telling("the chain has the same of");
+    for (summary, ticker) in summaries.iter().zip(["LTC", "DOGE", "PEP"]) {
+        assert!(summary.contains(ticker), "{summary}");
+        let (_, agreed) = summary.split_once("the same of ").unwrap();
+        let numbers: Vec<u64> = agreed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        assert!(numbers[0] > 0 && numbers[0] == numbers[1], "the chain and the ledger agree: {summary}");
+    }
+    // The P2TR address has no counterpart on Dogecoin: it is shown there as it is, and is owed.
+    let table = rest.iter().skip_while(|line| !line.starts_with("doge · ")).take_while(|line| !line.starts_with("pep"));
+    let nameless: Vec<&str> = table.filter(|line| line.starts_with("rltc1p")).map(String::as_str).collect();
+    let [row] = nameless[..] else { panic!("one row of the P2TR address: {rest:#?}") };
+    let owed = row.strip_suffix("no address").and_then(|cells| cells.split_whitespace().last());
+    assert!(owed.is_some_and(|owed| owed.parse::<f64>().unwrap() > 0.0), "{row}");
 }

@@ -47,19 +47,20 @@ fetch_packages() {
         apt_tree arm64 "$out/apt-arm64"
         kernel=$(apt-cache depends linux-image-arm64 | sed -n 's/^  Depends: //p')
         names=$(sed 's/#.*//; s/^linux-image-arm64$/'"$kernel"'/' "$here/packages")
-        cd "$out/debs"
+        # Where none of the files is: apt names only those that it would download.
         # shellcheck disable=SC2086 # a list
-        apt-get download -q $names >&2
-        # Older versions of an earlier run.
+        (cd "$out" && apt-get download -q --print-uris $names) | cut -d' ' -f2 >"$out/current"
+        cd "$out/debs"
+        # What an earlier run left of older versions.
+        find . -name '*.deb' -printf '%f\n' | { grep -vxFf ../current || true; } | xargs -r rm
         # shellcheck disable=SC2086
-        for name in $names; do
-            find . -name "${name}_*.deb" -printf '%T@ %p\n' | sort -rn | sed 1d | cut -d' ' -f2- | xargs -r rm
-        done
+        apt-get download -q $names >&2
     )
     rm -rf "$tree"
     mkdir -p "$tree"
     for package in "$out"/debs/*.deb; do
         dpkg-deb -x "$package" "$tree"
+        # shellcheck disable=SC2016 # dpkg's own variables
         dpkg-deb -W --showformat '${Package} ${Version}\n' "$package"
     done | sort >"$out/packages.txt"
     # Kernel tools look for modules below /lib.
@@ -92,6 +93,7 @@ take_modules() {
     mkdir -p "$root/lib/modules/$release"
     cp "$tree/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$release/"
     # vfat and ext4 ask for some by name and only at run time.
+    # shellcheck disable=SC2013 # one word a line
     for module in $(sed 's/#.*//' "$here/modules"); do
         modprobe -d "$tree" -S "$release" --show-depends "$module" >"$work/depends" ||
             die "this kernel has no module $module; see $here/modules"

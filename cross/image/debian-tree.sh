@@ -11,6 +11,11 @@ apt_tree() {
     mkdir -p "$2"/lists/partial "$2"/archives/partial
     folder=$(cd "$2" && pwd)
     sources >"$folder/sources.list"
+    if [ ! -s "$folder/sources.list" ] && [ "$(id -u)" = 0 ]; then
+        apt-get update -qq
+        sources >"$folder/sources.list"
+    fi
+    [ -s "$folder/sources.list" ] || { echo "apt knows no mirror of Debian here; run \"apt-get update\"" >&2; return 1; }
     : >"$folder/status"
     cat >"$folder/apt.conf" <<END
 APT::Architecture "$arch";
@@ -35,6 +40,7 @@ END
 # The mirrors that this machine has Debian from, with another release's name.
 sources() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    # shellcheck disable=SC2016 # apt's own variables
     apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' | sort -u |
         while read -r origin label uri suite; do
             [ "$origin" = Debian ] || continue

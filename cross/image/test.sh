@@ -5,7 +5,7 @@
 #   cross/image/test.sh            the image of target/image if there is one, else a new one
 #   cross/image/test.sh --build    a new one
 #
-# Needs neither root nor a board. Where QEMU can't be had it says so and ends with 3: nothing was tested.
+# Needs neither root nor a board. Where Debian's packages or QEMU can't be had it says so and ends with 3: nothing was tested.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=$PWD/target/image
@@ -25,6 +25,10 @@ make_broken() {
     rm -rf "$work"
 }
 
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    say "SKIPPED: THE IMAGE IS NOT BUILT, because this is no Debian: its packages are what it is made of"
+    exit 3
+fi
 if ! EDGEPOOL_QEMU=$(cross/image/qemu.sh); then
     say "SKIPPED: THE IMAGE IS NOT BOOTED, because QEMU can't be had (see above)"
     exit 3

@@ -27,6 +27,11 @@ fn head<const N: usize>(names: [&str; N]) -> Vec<String> {
 /// One pool: its state, next payouts, miners and last blocks of its parent chain, from `getinfo` (the pool's part),
 /// `getpayoutinfo` and `getblocks`.
 pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    format!("{}\n{}\n{}", pool_state(info), miners(payouts), block_list(blocks, 8))
+}
+
+/// A pool's name, height, hashrate, troubles, and the nodes of its parent chain, from its part of `getinfo`.
+pub fn pool_state(info: &Value) -> String {
     let mut out = format!(
         "{} · {} {} · height {} · {} · {} connections\n",
         text(&info["name"]),
@@ -43,15 +48,16 @@ pub fn pool(info: &Value, payouts: &Value, blocks: &Value) -> String {
         out += &format!("? {}\n", text(warning));
     }
     out += &array(&info["chains"]).first().map_or(String::new(), nodes);
-    out += "\n";
-    out += &miners(payouts);
-    out += "\n";
-    out += &block_list(blocks, 8);
     out
 }
 
 /// A chain that is merge-mined, from its part of `getinfo` and from `getpayoutinfo` and `getblocks` of it.
 pub fn child(info: &Value, payouts: &Value, blocks: &Value) -> String {
+    format!("{}\n{}\n{}", child_state(info), miners(payouts), block_list(blocks, 8))
+}
+
+/// How a chain is merge-mined, and its nodes, from its part of `getinfo`.
+pub fn child_state(info: &Value) -> String {
     let mined = match info["mined"] == true {
         true => format!("merge-mined by {}", text(&info["mined_by"])),
         false => "not mined now".to_string(),
@@ -60,10 +66,6 @@ pub fn child(info: &Value, payouts: &Value, blocks: &Value) -> String {
     let (height, pending) = (text(&info["height"]), text(&info["blocks_pending"]));
     let mut out = format!("{name} · {coin} {network} · {mined} · height {height} · {pending} blocks pending\n");
     out += &nodes(info);
-    out += "\n";
-    out += &miners(payouts);
-    out += "\n";
-    out += &block_list(blocks, 8);
     out
 }
 

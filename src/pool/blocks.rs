@@ -74,27 +74,26 @@ impl Pool {
         // Whoever has a job has somebody authorised.
         let Some(finder) = session.authorised(&submit.username).or(session.authorised.first()) else { return };
         let (miner, identity) = (finder.miner, finder.identity.clone());
+        let filled = session.filled(id, submit);
         let worker = self.workers.get(finder.worker).map_or(String::new(), |worker| worker.name.clone());
-        let (class, extranonce1) = (session.class, session.extranonce1_of(id));
         let payees = self.register(miner, &identity);
         let finder = |chain: usize| (payees[chain], worker.clone());
-        let extranonce2 = submit.extranonce2.as_slice();
         let Some(job) = self.jobs.find(id.seq) else { return };
         let mut found: Vec<(BlockFound, Vec<u8>)> = Vec::new();
         let is_new = |chain: usize, hash: &Hash32| self.chains[chain].ledger.block(hash).is_none();
         let hash = block::block_id(header);
         if *parent && is_new(0, &hash) {
-            let Variant { split, max_outputs, .. } = job.coinbases.of(class);
+            let Variant { split, max_outputs, .. } = job.coinbases.of(filled.class);
             let terms = Terms { max_outputs: *max_outputs, ..job.terms.clone() };
             let won = Won { chain: 0, hash, template: &job.template, split, terms: &terms };
-            let bytes = job.assemble(header, class, id.epoch, extranonce1, extranonce2);
+            let bytes = job.assemble(header, &filled);
             found.push((self.describe(&won, job, finder(0), now), bytes));
         }
         for (place, child) in job.children.blocks().iter().enumerate() {
             let ChildBlock { chain, hash, template, split, terms, .. } = child;
             if children >> place & 1 == 1 && is_new(*chain, hash) {
                 let won = Won { chain: *chain, hash: *hash, template, split, terms };
-                let bytes = job.assemble_child(place, header, class, id.epoch, extranonce1, extranonce2);
+                let bytes = job.assemble_child(place, header, &filled);
                 found.push((self.describe(&won, job, finder(*chain), now), bytes));
             }
         }

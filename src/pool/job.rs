@@ -52,6 +52,19 @@ pub struct Job {
     seen: Seen,
 }
 
+/// What makes a job's coinbase one rig's own: which it was sent, and what fills the room for extranonces.
+#[derive(Clone, Copy, Debug)]
+pub struct Filled<'a> {
+    /// The class whose coinbase it is.
+    pub class: CoinbaseClass,
+    /// The sending of the job (see [`Job::notify`]).
+    pub epoch: u32,
+    /// Given to the connection by the pool.
+    pub extranonce1: [u8; EXTRANONCE1],
+    /// Chosen by the rig; of the length in [`JobParts`].
+    pub extranonce2: &'a [u8],
+}
+
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Job {{ seq: {}, height: {}, stale: {} }}", self.seq, self.template.height, self.stale)
@@ -214,43 +227,22 @@ impl Job {
         })
     }
 
-    /// The id of a class's coinbase as it was mined under `epoch`. The extranonce2 has the length of
-    /// [`JobParts`].
-    pub fn coinbase_id(
-        &self,
-        class: CoinbaseClass,
-        epoch: u32,
-        extranonce1: [u8; EXTRANONCE1],
-        extranonce2: &[u8],
-    ) -> Hash32 {
-        self.coinbases.of(class).coinbase.txid(&self.prefix(epoch, extranonce1), extranonce2)
+    /// The id of a coinbase as it was mined.
+    pub fn coinbase_id(&self, filled: &Filled) -> Hash32 {
+        self.coinbases.of(filled.class).coinbase.txid(&self.prefix(filled), filled.extranonce2)
     }
 
-    /// The whole block that `header`, mined with a class's coinbase under `epoch`, solves.
-    pub fn assemble(
-        &self,
-        header: &[u8; 80],
-        class: CoinbaseClass,
-        epoch: u32,
-        extranonce1: [u8; EXTRANONCE1],
-        extranonce2: &[u8],
-    ) -> Vec<u8> {
-        let coinbase = self.coinbases.of(class).coinbase.for_block(&self.prefix(epoch, extranonce1), extranonce2);
+    /// The whole block that `header`, mined with that coinbase, solves.
+    pub fn assemble(&self, header: &[u8; 80], filled: &Filled) -> Vec<u8> {
+        let coinbase = &self.coinbases.of(filled.class).coinbase;
+        let coinbase = coinbase.for_block(&self.prefix(filled), filled.extranonce2);
         block::assemble(header, &coinbase, &self.template.transactions, self.template.mweb.as_deref())
     }
 
-    /// What is submitted to the node of the child at `place`, which `header`, mined with a class's coinbase under
-    /// `epoch`, solves.
-    pub fn assemble_child(
-        &self,
-        place: usize,
-        header: &[u8; 80],
-        class: CoinbaseClass,
-        epoch: u32,
-        extranonce1: [u8; EXTRANONCE1],
-        extranonce2: &[u8],
-    ) -> Vec<u8> {
-        let coinbase = self.coinbases.of(class).coinbase.stripped(&self.prefix(epoch, extranonce1), extranonce2);
+    /// What is submitted to the node of the child at `place`, which `header`, mined with that coinbase, solves.
+    pub fn assemble_child(&self, place: usize, header: &[u8; 80], filled: &Filled) -> Vec<u8> {
+        let coinbase = &self.coinbases.of(filled.class).coinbase;
+        let coinbase = coinbase.stripped(&self.prefix(filled), filled.extranonce2);
         self.children.assemble(place, &ParentWork { coinbase: &coinbase, branch: &self.branch, header })
     }
 
@@ -273,10 +265,10 @@ impl Job {
         self.seen.remove(&fingerprint);
     }
 
-    fn prefix(&self, epoch: u32, extranonce1: [u8; EXTRANONCE1]) -> [u8; JOB_STAMP + EXTRANONCE1] {
+    fn prefix(&self, filled: &Filled) -> [u8; JOB_STAMP + EXTRANONCE1] {
         let mut prefix = [0; JOB_STAMP + EXTRANONCE1];
-        prefix[..JOB_STAMP].copy_from_slice(&JobId { seq: self.seq, epoch }.stamp());
-        prefix[JOB_STAMP..].copy_from_slice(&extranonce1);
+        prefix[..JOB_STAMP].copy_from_slice(&JobId { seq: self.seq, epoch: filled.epoch }.stamp());
+        prefix[JOB_STAMP..].copy_from_slice(&filled.extranonce1);
         prefix
     }
 }

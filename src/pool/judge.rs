@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use crate::base::limits::{EXTRANONCE1, JOB_STAMP};
+use crate::base::limits::JOB_STAMP;
 use crate::coin::block;
 use crate::coin::difficulty::Difficulty;
 use crate::coin::merkle;
@@ -12,8 +12,7 @@ use crate::coin::params::Algorithm;
 use crate::coin::pow::Hasher;
 use crate::wire::stratum::ErrorCode;
 
-use super::firmware::CoinbaseClass;
-use super::job::{Job, JobId};
+use super::job::{Filled, Job, JobId};
 
 /// A block's time may be at most this far ahead of the node's clock, in seconds (consensus: two hours), less
 /// a margin for clocks that differ.
@@ -22,14 +21,8 @@ const NTIME_AHEAD: u32 = 7_000;
 /// What a rig claims, and what it was told before.
 #[derive(Clone, Copy, Debug)]
 pub struct Submission<'a> {
-    /// The coinbase that the connection is sent.
-    pub class: CoinbaseClass,
-    /// The sending of the job that it was mined under (see [`Job::notify`]).
-    pub epoch: u32,
-    /// Given to the connection by the pool.
-    pub extranonce1: [u8; EXTRANONCE1],
-    /// Chosen by the rig.
-    pub extranonce2: &'a [u8],
+    /// The coinbase that it is mined with.
+    pub filled: Filled<'a>,
     /// Seconds since 1970.
     pub ntime: u32,
     /// The nonce.
@@ -148,19 +141,19 @@ pub fn judge(
     extranonce2_len: usize,
     elapsed_s: u32,
 ) -> Verdict {
-    if submission.extranonce2.len() != extranonce2_len {
+    if submission.filled.extranonce2.len() != extranonce2_len {
         // There is no coinbase of that length to build a header on.
         return Verdict { solves: None, credit: Err(Reject::Extranonce2Length(extranonce2_len)) };
     }
     let bits = submission.version_bits.unwrap_or(0);
     let version = job.version | (bits & submission.version_mask);
-    let stamp = JobId { seq: job.seq, epoch: submission.epoch }.stamp();
+    let stamp = JobId { seq: job.seq, epoch: submission.filled.epoch }.stamp();
     let fingerprint = fingerprint(submission, stamp, version);
     if job.has_seen(fingerprint) {
         // It was tried for a block when it was new.
         return Verdict { solves: None, credit: Err(Reject::Duplicate) };
     }
-    let coinbase = job.coinbase_id(submission.class, submission.epoch, submission.extranonce1, submission.extranonce2);
+    let coinbase = job.coinbase_id(&submission.filled);
     let root = merkle::root(coinbase, &job.branch);
     let template = &job.template;
     let header = block::header(version, &template.prev_hash, &root, submission.ntime, template.bits, submission.nonce);
@@ -188,7 +181,7 @@ pub fn judge(
 /// Two submissions of one job have the same fingerprint when they are the same header.
 fn fingerprint(submission: &Submission, stamp: [u8; JOB_STAMP], version: u32) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let Submission { extranonce1, extranonce2, ntime, nonce, .. } = submission;
+    let Submission { filled: Filled { extranonce1, extranonce2, .. }, ntime, nonce, .. } = submission;
     (stamp, extranonce1, extranonce2, ntime, nonce, version).hash(&mut hasher);
     hasher.finish()
 }

@@ -9,7 +9,7 @@ use crate::base::limits::QUEUED_PAYMENTS;
 use crate::base::time::Now;
 use crate::coin::address;
 
-use super::ledger::Payment;
+use super::ledger::{Payment, Signed};
 use super::payments::{Bounds, Candidate, PaymentEvent, Payments, Plan, Transfer};
 use super::record::{Entry, MinerId, PaymentJudged, PaymentQueued, PaymentSigned, PaymentStatus};
 use super::{NodeId, Output, Pool, lacks_template};
@@ -193,20 +193,37 @@ impl Pool {
         }
     }
 
-    /// Queues another payment after a settled one that had no room for everybody who was meant.
+    /// Queues another payment after a settled one that had no room for everybody who was meant, or paid one of several
+    /// accounts of an address.
     fn follow_up(&mut self, chain: usize, payment: u64, now: Now) {
         let wallet = self.chains[chain].payments.as_ref().filter(|_| self.payments_held.is_none());
         let Some(most) = wallet.map(|payments| payments.spec().max_outputs) else { return };
         let Some(Payment { queued, signed: Some(signed), .. }) = self.payment(chain, payment) else { return };
         let paid = |miner: &MinerId| signed.outputs.iter().any(|output| output.miner == *miner);
         let left: Vec<MinerId> = queued.wanted.iter().copied().filter(|miner| !paid(miner)).collect();
-        if signed.outputs.len() < most || (left.is_empty() && !queued.wanted.is_empty()) {
+        let is_full = signed.outputs.len() >= most;
+        let left = if is_full { left } else { self.behind(chain, signed, &queued.wanted) };
+        let is_for_all = is_full && queued.wanted.is_empty();
+        if left.is_empty() && !is_for_all {
             return;
         }
         let (threshold, is_scheduled) = (queued.threshold, queued.is_scheduled);
         if !self.plan(chain, &left, threshold, u64::MAX).outputs.is_empty() {
             self.record_queued(chain, left, threshold, is_scheduled, now);
         }
+    }
+
+    /// Those who were meant and not paid, for another account is paid at the same script.
+    fn behind(&self, chain: usize, signed: &Signed, wanted: &[MinerId]) -> Vec<MinerId> {
+        let is_paid = |miner: MinerId| signed.outputs.iter().any(|output| output.miner == miner);
+        let places: Vec<_> = signed.outputs.iter().map(|output| self.payout_script(chain, output.miner)).collect();
+        let accounts = self.chains[chain].ledger.accounts().map(|(miner, _)| miner);
+        let meant = accounts.filter(|miner| (wanted.is_empty() || wanted.contains(miner)) && !is_paid(*miner));
+        let is_behind = |miner: &MinerId| {
+            let place = self.payout_script(chain, *miner);
+            place.is_some() && places.contains(&place)
+        };
+        meant.filter(is_behind).collect()
     }
 
     fn payment(&self, chain: usize, payment: u64) -> Option<&Payment> {

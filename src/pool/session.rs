@@ -10,11 +10,12 @@ use crate::base::slots::Key;
 use crate::base::time::Now;
 use crate::coin::difficulty::Difficulty;
 use crate::wire::line::LineBuffer;
+use crate::wire::stratum::Submit;
 
 use super::firmware::CoinbaseClass;
 use super::guard::{Bucket, Conduct};
 use super::identity::Identity;
-use super::job::JobId;
+use super::job::{Filled, JobId};
 use super::record::MinerId;
 use super::resume::SessionId;
 use super::spec::VardiffSpec;
@@ -317,8 +318,14 @@ impl Session {
         Some(id)
     }
 
+    /// The coinbase that a share of this sending of a job was mined with.
+    pub fn filled<'s>(&self, job: JobId, submit: &'s Submit) -> Filled<'s> {
+        let (class, extranonce1) = (self.class, self.extranonce1_of(job));
+        Filled { class, epoch: job.epoch, extranonce1, extranonce2: submit.extranonce2.as_slice() }
+    }
+
     /// The extranonce1 that this sending of a job was mined with.
-    pub fn extranonce1_of(&self, job: JobId) -> [u8; EXTRANONCE1] {
+    fn extranonce1_of(&self, job: JobId) -> [u8; EXTRANONCE1] {
         let former = self.former.iter().find(|(since, _)| job < *since);
         former.map_or(self.extranonce1, |(_, extranonce1)| *extranonce1)
     }

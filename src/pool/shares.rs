@@ -79,10 +79,7 @@ impl Pool {
         let unknown = if named { Reject::JobNotFound } else { Reject::Unauthorised };
         let (id, job, difficulty) = JobId::parse(&submit.job_id).and_then(sent).ok_or(unknown)?;
         let submission = Submission {
-            class: session.class,
-            epoch: id.epoch,
-            extranonce1: session.extranonce1_of(id),
-            extranonce2: submit.extranonce2.as_slice(),
+            filled: session.filled(id, submit),
             ntime: submit.ntime,
             nonce: submit.nonce,
             version_bits: submit.version_bits,

@@ -66,16 +66,19 @@ impl Pool {
     /// A merge-mined chain on another tip than its block in the current job makes a new job too, but no clean one: what
     /// rigs are at stays good for every other chain.
     fn follow_tip(&mut self, now: Now) {
-        let Some(template) = self.chains[0].choose(now) else { return };
-        let tip = template.prev_hash;
+        let tip = self.chains[0].choose(now).map(|template| template.prev_hash);
         let is_behind = self.has_new_child_tip(now);
-        match self.jobs.current() {
-            Some(job) if job.template.prev_hash != tip => self.make_job(true, now),
-            None => self.make_job(true, now),
+        match (self.jobs.current(), tip) {
+            (Some(job), Some(tip)) if job.template.prev_hash != tip => self.make_job(true, now),
+            (None, Some(_)) => self.make_job(true, now),
             // What the run before left is good, but knows nothing of what changed since.
-            Some(job) if job.is_inherited() => self.make_job(false, now),
-            Some(job) if is_behind && job.age_ms(now.mono_ms) >= CHILD_MS => self.make_job(false, now),
-            Some(_) => {}
+            (Some(job), Some(_)) if job.is_inherited() => self.make_job(false, now),
+            // Also while the parent has no node: what rigs are at then may win the child alone.
+            (Some(job), _) if is_behind && job.age_ms(now.mono_ms) >= CHILD_MS => {
+                self.heed_names(now);
+                self.make_job(false, now);
+            }
+            _ => {}
         }
     }
 

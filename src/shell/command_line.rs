@@ -13,7 +13,7 @@ use lexopt::Arg;
 use serde_json::Value;
 
 use super::nearest::nearest;
-use super::{bench, ledger};
+use super::{bench, demo, ledger};
 use crate::pool::spec::NodeSpec;
 use table::{COMMANDS, Entry};
 
@@ -36,12 +36,7 @@ pub enum Command {
         config: PathBuf,
     },
     /// Run the pool against a chain and miners of its own.
-    Demo {
-        /// How long; until it is interrupted when absent.
-        seconds: Option<u64>,
-        /// Where the ledger is; a directory that is removed at the end when absent.
-        data_dir: Option<PathBuf>,
-    },
+    Demo(demo::Options),
     /// Show a running pool.
     Status {
         /// Its status port.

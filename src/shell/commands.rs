@@ -35,7 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run { config } => run(&config, |_| ()),
         Command::Check { config } => check(&config),
         Command::Board { config } => board(&config),
-        Command::Demo { seconds, data_dir } => demo(seconds, data_dir.as_deref()),
+        Command::Demo(options) => demo(&options),
         Command::Status { url } => status(&url),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
@@ -77,9 +77,9 @@ fn serve(config: &Config) -> Result<(), String> {
 }
 
 /// The demo's screen tells what happens; the log only what goes wrong.
-fn demo(seconds: Option<u64>, data_dir: Option<&Path>) -> ExitCode {
+fn demo(options: &demo::Options) -> ExitCode {
     start_log("error");
-    match demo::run(seconds, data_dir) {
+    match demo::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, FAILED),
     }

@@ -19,3 +19,6 @@ mod miner;
 #[allow(dead_code)]
 #[path = "../real/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "../real/proof_of_work.rs"]
+mod proof_of_work;

@@ -5,6 +5,7 @@ use edgepool::coin::address;
 use edgepool::coin::script::Script;
 use edgepool::shell::demo::chain::{Chain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
+
 use serde_json::{Value, json};
 
 use crate::vm::HOST;
@@ -15,7 +16,7 @@ const ONE_HASH: f64 = 1.0 / 65_536.0;
 
 /// A node that listens on this machine's loopback.
 pub fn node() -> EmbeddedNode {
-    let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1 };
+    let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1, ..ChainSpec::litecoin() };
     EmbeddedNode::start(Chain::new(spec, 1_800_000_000), COOKIE).unwrap()
 }
 
@@ -37,5 +38,6 @@ pub fn configuration(node: &EmbeddedNode, board: &Value) -> Value {
 
 /// The regtest address of a miner.
 pub fn address_of(number: u8) -> String {
-    address::encode(&Script::witness(0, &[number; 20]).unwrap(), Chain::coin(), Chain::network()).unwrap()
+    let ChainSpec { coin, network, .. } = ChainSpec::litecoin();
+    address::encode(&Script::witness(0, &[number; 20]).unwrap(), coin, network).unwrap()
 }

@@ -65,7 +65,8 @@ fn every_acknowledged_share_survives_power_cuts() {
     vm.wait_until_ready();
     for round in 0..=CUTS {
         let tallies = [Tally::default(), Tally::default()];
-        let rigs = addresses.each_ref().map(|address| Miner::at_work(vm.stratum_port, &format!("{address}.rig"), "x"));
+        let rigs =
+            addresses.each_ref().map(|address| Miner::at_work(vm.stratum_port(), &format!("{address}.rig"), "x"));
         thread::scope(|scope| {
             for (miner, tally) in rigs.into_iter().zip(&tallies) {
                 scope.spawn(move || pour(miner, tally));

@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 use crate::card::Card;
 use crate::http::{self, Reply};
 use crate::mdns::Neighbour;
+use crate::miner::Port;
 use crate::place::{free_port, wait_for};
+use crate::proof_of_work::ProofOfWork;
 
 /// Where a machine under QEMU's user network sees this one.
 pub const HOST: &str = "10.0.2.2";
 /// Seconds for a start. It takes ten or twenty; this machine may have much else to do.
-pub const PATIENCE: u64 = 240;
+pub const PATIENCE: u64 = 400;
 
 /// A part that the environment names.
 pub fn part(name: &str) -> PathBuf {
@@ -31,7 +33,7 @@ pub struct Vm {
     process: Option<Child>,
     console: PathBuf,
     pub card: Card,
-    pub stratum_port: u16,
+    stratum_port: u16,
     pub rpc_port: u16,
     pub page_port: u16,
     pub ssh_port: u16,
@@ -39,6 +41,11 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// Where rigs reach the pool, from this machine.
+    pub fn stratum_port(&self) -> Port {
+        Port { number: self.stratum_port, proof_of_work: ProofOfWork::Scrypt }
+    }
+
     /// A machine with a freshly flashed card, still off.
     pub fn new(folder: &Path) -> Vm {
         Vm {

@@ -32,7 +32,7 @@ impl Place {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         // Nobody finds a block: what is watched is shares.
-        let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1 };
+        let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, ..ChainSpec::litecoin() };
         let node = EmbeddedNode::start(Chain::new(spec, 1_800_000_000), COOKIE).unwrap();
         let (stratum, rpc) = (free_address(), free_address());
         fs::write(folder.join("cookie"), COOKIE).unwrap();
@@ -119,7 +119,8 @@ pub const EASY: f64 = 4.0 / 65_536.0;
 
 /// The regtest address of a key hash.
 pub fn address_of(hash: &[u8; 20]) -> String {
-    address::encode(&Script::witness(0, hash).unwrap(), Chain::coin(), Chain::network()).unwrap()
+    address::encode(&Script::witness(0, hash).unwrap(), ChainSpec::litecoin().coin, ChainSpec::litecoin().network)
+        .unwrap()
 }
 
 fn free_address() -> SocketAddr {

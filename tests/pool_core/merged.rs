@@ -318,3 +318,16 @@ fn a_thousand_miners_are_shared_out_on_both_chains() {
         assert_eq!(ledger.totals().owed, i128::from(sums - paid));
     }
 }
+
+#[test]
+fn a_share_that_is_stale_for_the_parent_still_wins_the_child() {
+    let mut scene = start(&["dogecoin"]);
+    let key = scene.rig(1);
+    let before = scene.rigs[&key].job().clone();
+    scene.new_tip(0, &"ab".repeat(32));
+    scene.turn();
+    assert!(scene.rigs[&key].job().clean);
+    let late = scene.rig_mut(key).mine_job(&before, Want::Only(1));
+    assert_eq!(send(&mut scene, key, "late", &late)["error"][0], 21, "no credit");
+    assert_eq!((blocks(&scene, 0), blocks(&scene, 1)), (vec![], vec![(81, "accepted")]));
+}

@@ -160,6 +160,39 @@ fn what_a_child_owes_is_paid_from_its_own_wallet_also_to_an_address_that_was_nam
 }
 
 #[test]
+fn two_accounts_that_are_paid_at_one_address_are_paid_by_two_payments() {
+    let mut spec = with_children(&["pepecoin"]);
+    spec.chains[1].payments = Some(payments());
+    let mut scene = Scene::start(spec);
+    scene.wallet = Wallet::with_coins_of(4, 100_000_000_000_000);
+    scene.advance(3 * SECOND);
+    let taproot = Script::witness(1, &[5; 32]).unwrap();
+    let username = address_on(&scene, 0, &taproot);
+    let rigs = [rig_as(&mut scene, &username), scene.rig(1)];
+    shares(&mut scene, rigs[0], "w", 1);
+    shares(&mut scene, rigs[1], "w", 1);
+    scene.advance(31 * SECOND);
+    scene.work(rigs[1], "child", Want::Only(1));
+    // The taproot miner wants to be paid where the other is.
+    let miner = scene.pool.miners().find(&taproot.into()).unwrap();
+    scene.pool.name_address(1, miner, script(1), scene.now).unwrap();
+    for number in 0..60_u32 {
+        scene.new_tip(1, &format!("{number:08x}").repeat(8));
+        scene.advance(SECOND);
+    }
+    scene.pool.queue_payment(1, Vec::new(), scene.now).unwrap();
+    for number in 0..10_u32 {
+        scene.wallet.mine();
+        scene.new_tip(1, &format!("aa{number:06x}").repeat(8));
+        scene.advance(10 * SECOND);
+    }
+    let half = 24_500_000_000_000;
+    assert_eq!(scene.wallet.paid_to(script(1).as_bytes()), [half; 2]);
+    let ledger = &scene.pool.chains()[1].ledger;
+    assert_eq!((ledger.totals().owed, ledger.payments().len()), (0, 2));
+}
+
+#[test]
 fn a_chain_that_is_added_later_pays_for_the_work_that_was_there() {
     let mut scene = Scene::start(spec(1));
     let witness = Script::witness(0, &[3; 20]).unwrap();

@@ -197,6 +197,18 @@ fn what_the_rigs_of_an_address_say_counts_when_most_of_its_work_says_so() {
 }
 
 #[test]
+fn what_rigs_say_is_heard_also_where_new_tips_of_the_child_leave_no_work_to_grow_old() {
+    let (mut scene, _, miner) = indebted();
+    let username = pair(&scene, &taproot(5), &script(55));
+    let key = rig_as(&mut scene, &username);
+    shares(&mut scene, key, "n", 12);
+    for number in 0..10 {
+        pass_block(&mut scene, 1, &format!("{number:02x}"));
+    }
+    assert_eq!(named(&scene, miner), Some(&script(55)));
+}
+
+#[test]
 fn a_thief_who_names_an_address_with_a_share_of_the_work_gets_nothing() {
     let (mut scene, victim, miner) = indebted();
     let username = pair(&scene, &taproot(5), &script(66));

@@ -39,7 +39,7 @@ pub fn pool_address(node: &Node) -> String {
 ///
 /// Setting the fee makes a job at once, also when it stays what it was; no share is sent between that and the block, so the
 /// announcement and the job speak of the same window.
-fn announcement(pool: &Rpc, miner: &mut Miner, fee: &str) -> Value {
+pub fn announcement(pool: &Rpc, miner: &mut Miner, fee: &str) -> Value {
     loop {
         miner.catch_up().unwrap();
         let before = miner.job.clone().unwrap().id;
@@ -56,7 +56,7 @@ fn announcement(pool: &Rpc, miner: &mut Miner, fee: &str) -> Value {
 }
 
 /// Address → base units of `next_payouts` and the pool's own part.
-fn announced_outputs(info: &Value) -> BTreeMap<String, u64> {
+pub fn announced_outputs(info: &Value) -> BTreeMap<String, u64> {
     let mut outputs = BTreeMap::new();
     let mut add = |address: &Value, amount: &Value| {
         let units = litoshi(amount);

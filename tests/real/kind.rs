@@ -52,7 +52,8 @@ pub static BITCOIND: Kind = Kind {
     pool: "btc",
     proof_of_work: ProofOfWork::Sha256d,
     rules: &["segwit"],
-    arguments: &["-natpmp=0", "-fixedseeds=0"],
+    // Its wallet would otherwise sync the disk several times for every block.
+    arguments: &["-natpmp=0", "-fixedseeds=0", "-unsafesqlitesync"],
     needs_peer: false,
     places: || {
         let named = env::var_os("EDGEPOOL_BITCOIND").map(PathBuf::from);

@@ -7,6 +7,7 @@
 #![cfg(feature = "shell")]
 
 mod chain;
+mod child;
 mod http;
 mod kind;
 mod miner;
@@ -26,6 +27,7 @@ mod coinbases;
 mod crash;
 mod hard_life;
 mod harness;
+mod merged;
 mod mistakes;
 mod outages;
 mod payments;

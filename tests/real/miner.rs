@@ -93,6 +93,8 @@ pub enum Want {
     Block,
     /// A share that makes no block.
     NotBlock,
+    /// A share that meets these compact bits, which are another chain's.
+    Meets(u32),
     /// A hash that is neither: the pool must refuse it as too easy.
     TooEasy,
 }
@@ -341,6 +343,7 @@ impl Miner {
                 Want::Share => is_share,
                 Want::Block => is_share && is_block,
                 Want::NotBlock => is_share && !is_block,
+                Want::Meets(bits) => is_share && pow <= compact_target(bits),
                 Want::TooEasy => !is_share && !is_block,
             };
             if found {

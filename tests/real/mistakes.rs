@@ -157,7 +157,10 @@ fn wrong_shares_are_refused_and_not_counted() {
 /// the demo's, with a chain that nobody solves.
 #[test]
 fn a_share_below_its_difficulty_is_refused_and_vardiff_follows_the_miner() {
-    let chain = EmbeddedChain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, seed: 1 }, 1_800_000_000);
+    let chain = EmbeddedChain::new(
+        ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, ..ChainSpec::litecoin() },
+        1_800_000_000,
+    );
     let node = EmbeddedNode::start(chain, "user:secret").unwrap();
     let pool = Pool::start_with(&[], EMBEDDED_ADDRESS, |entry| {
         entry["nodes"] = json!([{"url": format!("http://{}", node.addr()), "user": "user", "password": "secret"}]);

@@ -21,7 +21,8 @@ const OTHER: &str = "mh5CE8Nbj38iND267s4XnvhSmhDW7yWc6Q";
 
 /// A pool on a chain that nobody solves.
 fn pool() -> (EmbeddedNode, Pool) {
-    let chain = Chain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, seed: 1 }, 1_800_000_000);
+    let chain =
+        Chain::new(ChainSpec { block_interval_s: 1, start_hashes: 1 << 40, ..ChainSpec::litecoin() }, 1_800_000_000);
     let node = EmbeddedNode::start(chain, "user:secret").unwrap();
     let pool = Pool::start_with(&[], POOL, |entry| {
         entry["nodes"] = json!([{"url": format!("http://{}", node.addr()), "user": "user", "password": "secret"}]);

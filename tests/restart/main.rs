@@ -91,7 +91,7 @@ fn configure(folder: &Path, node: SocketAddr, [stratum, rpc]: [SocketAddr; 2]) -
             "nodes": [{"url": format!("http://{node}"), "cookie_file": folder.join("cookie")}],
             "stratum": {"listen": stratum.to_string(), "max_per_address": 2 * RIGS},
             "vardiff": {"start": easiest, "min": easiest, "max": easiest},
-            "payout": {"address": address::encode(&pool_script, Chain::coin(), Chain::network()).unwrap()}
+            "payout": {"address": address::encode(&pool_script, ChainSpec::litecoin().coin, ChainSpec::litecoin().network).unwrap()}
         }]
     });
     let path = folder.join("edgepool.json");
@@ -115,14 +115,15 @@ fn five_hundred_rigs_lose_nothing_in_two_restarts() {
     fs::create_dir_all(&folder).unwrap();
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
     // No block is found: the shares of every job stay good.
-    let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, seed: 1 };
+    let spec = ChainSpec { block_interval_s: 600, start_hashes: 1 << 40, ..ChainSpec::litecoin() };
     let node = EmbeddedNode::start(Chain::new(spec, now_s), COOKIE).unwrap();
     let sockets = [listen(), listen()];
     let addresses = [0, 1].map(|index: usize| sockets[index].local_addr().unwrap());
     let config = configure(&folder, node.addr(), addresses);
     let mut manager = Manager { sockets, config, log: folder.join("log"), service: None };
 
-    let username = address::encode(&Script::p2pkh(&[1; 20]), Chain::coin(), Chain::network()).unwrap();
+    let username =
+        address::encode(&Script::p2pkh(&[1; 20]), ChainSpec::litecoin().coin, ChainSpec::litecoin().network).unwrap();
     manager.start();
     let crowd = Crowd::spawn(addresses[0], &username, RIGS, PACE);
     wait_for("every rig works", &crowd, |tally| tally.sessions == RIGS as u64 && tally.accepted > RIGS as u64);

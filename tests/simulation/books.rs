@@ -1,4 +1,4 @@
-//! The oracle's own books: what the committed journal says of everybody's money, added up a second time and from
+//! The oracle's own books of one chain: what the committed journal says of everybody's money, added up a second time and from
 //! the start at every question. Nothing here is the pool's code but the shape of a journal entry.
 
 use std::collections::BTreeMap;
@@ -47,18 +47,32 @@ pub struct Books {
     pub blocks: Vec<Block>,
     pub payments: Vec<Payment>,
     pub terms: Terms,
+    /// Where accounts are paid that have no address of their own.
+    pub names: BTreeMap<MinerId, Vec<u8>>,
+}
+
+/// The chain that an entry is of.
+pub fn chain_of(entry: &Entry) -> usize {
+    usize::from(match entry {
+        Entry::TermSet(set) => set.chain,
+        Entry::BlockFound(found) => found.chain,
+        Entry::BlockJudged(judged) => judged.chain,
+        Entry::PaymentQueued(queued) => queued.chain,
+        Entry::PaymentSigned(signed) => signed.chain,
+        Entry::PaymentJudged(judged) => judged.chain,
+        Entry::AddressNamed(named) => named.chain,
+    })
 }
 
 impl Books {
     pub fn new(terms: Terms) -> Books {
-        Books { blocks: Vec::new(), payments: Vec::new(), terms }
+        Books { blocks: Vec::new(), payments: Vec::new(), terms, names: BTreeMap::new() }
     }
 
     /// Follows an entry; the error names the property that it breaks.
     pub fn follow(&mut self, seq: u64, entry: &Entry) -> Result<(), String> {
         match entry {
-            // The books are the parent chain's, where nobody is paid elsewhere than at their own address.
-            Entry::AddressNamed(_) => {}
+            Entry::AddressNamed(named) => drop(self.names.insert(named.miner, named.script.clone())),
             Entry::TermSet(set) => match &set.to {
                 Term::FeePpm(to) => self.terms.fee_ppm = *to,
                 Term::MinPayout(to) => self.terms.min_payout = *to,

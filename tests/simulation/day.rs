@@ -1,15 +1,18 @@
 //! What happens to the pool, by chance, step by step; and the quiet at the end, in which everything must come out.
 
 use edgepool::base::slots::Key;
-use edgepool::pool::record::Term;
+use edgepool::coin::script::Script;
+use edgepool::pool::record::{MinerId, Term};
 use serde_json::json;
 
-use crate::bytes::Hash;
+use crate::bytes::{self, Hash};
+use crate::chain::{Chain, username};
 use crate::death::{POINTS, Point};
 use crate::miner::{Miner, Want};
 use crate::oracle::{Fate, Share, hold};
 use crate::wallet::Trouble;
-use crate::world::{ADDRESSES, CONFIRMATIONS, DEEPEST, MATURITY, SECOND, World, address};
+use crate::who::Payee;
+use crate::world::{CONFIRMATIONS, DEEPEST, MATURITY, PEOPLE, SECOND, World};
 
 /// Own blocks that a node may have on a branch of its own, before it hears of the network again.
 const MOST_PRIVATE: u32 = 4;
@@ -19,9 +22,12 @@ impl World {
     pub fn step(&mut self, is_paying: bool) {
         let event = self.rng.below(100);
         if self.is_verbose {
-            let (height, blocks) = (self.tree.height(&self.tree.tip), self.oracle.books.blocks.len());
-            let (phase, payments) = (if is_paying { "paying" } else { "mining" }, self.oracle.books.payments.len());
-            eprintln!("{} {phase} {event}: tip {height}, {blocks} blocks, {payments} payments", self.now.wall_ms);
+            let phase = if is_paying { "paying" } else { "mining" };
+            let told = self.chains.iter().zip(&self.oracle.sides).map(|(chain, side)| {
+                let (height, books) = (chain.tree.height(&chain.tree.tip), &side.books);
+                format!("tip {height}, {} blocks, {} payments", books.blocks.len(), books.payments.len())
+            });
+            eprintln!("{} {phase} {event}: {}", self.now.wall_ms, told.collect::<Vec<_>>().join("; "));
         }
         if is_paying {
             self.pay_by_chance(event)
@@ -40,48 +46,58 @@ impl World {
     }
 
     fn mine_by_chance(&mut self, event: u64) {
+        let chain = self.any_chain();
+        let wanted = if chain == 0 { Want::Block } else { Want::Child };
         match event {
             0..=19 => self.work(Want::Share),
-            20..=28 => self.work(Want::Block),
-            29..=31 => self.two_blocks(),
-            32 | 33 => self.late_block(),
+            20..=28 => self.work(wanted),
+            29..=31 => self.two_blocks(wanted),
+            32 | 33 => self.late_block(wanted),
             34..=39 => self.misbehave(),
             40..=44 => self.connect(),
             45 => self.disconnect(),
             46..=57 => self.pass(6 * SECOND),
             58..=60 => self.pass(25 * SECOND),
-            61..=68 => self.extend(1),
-            69 | 70 => self.extend(4),
-            71 => self.extend(9),
-            72..=77 => self.reorganise(),
-            78..=82 => self.trouble_node(),
-            83 => self.crash_node(),
+            61..=68 => self.extend(chain, 1),
+            69 | 70 => self.extend(chain, 4),
+            71 => self.extend(chain, 9),
+            72..=77 => self.reorganise(chain),
+            78..=82 => self.trouble_node(chain),
+            83 => self.crash_node(chain),
             84 => self.disk.fault = Some("no space left".into()),
             85..=91 => self.arm(),
             92 => self.is_dead = true,
-            93 => self.change_terms(),
+            93 => self.change_terms(chain),
+            94..=96 => self.name_somebody(),
             _ => self.pass(SECOND),
         }
     }
 
+    /// The parent rather than the child.
+    fn any_chain(&mut self) -> usize {
+        usize::from(self.rng.below(5) < 2)
+    }
+
     fn pay_by_chance(&mut self, event: u64) {
+        let chain = self.any_chain();
         match event {
             0..=4 => self.work(Want::Share),
-            5..=8 => self.work(Want::Block),
+            5..=8 => self.work(if chain == 0 { Want::Block } else { Want::Child }),
             9 | 10 => self.connect(),
-            11..=21 => self.queue_payment(),
-            22..=25 => self.trouble_wallet(),
-            26..=31 => self.spend_elsewhere(),
-            32..=47 => self.extend(1),
-            48..=54 => self.extend(6),
-            55..=60 => self.reorganise(),
-            61..=65 => self.undo_spend(),
+            11..=21 => self.queue_payment(chain),
+            22..=25 => self.trouble_wallet(chain),
+            26..=31 => self.spend_elsewhere(chain),
+            32..=47 => self.extend(chain, 1),
+            48..=54 => self.extend(chain, 6),
+            55..=60 => self.reorganise(chain),
+            61..=65 => self.undo_spend(chain),
             66..=75 => self.arm(),
             76 => self.disk.fault = Some("no space left".into()),
-            77 => self.trouble_node(),
-            78 => self.crash_node(),
+            77 => self.trouble_node(chain),
+            78 => self.crash_node(chain),
             79 => self.is_dead = true,
-            80..=91 => self.pass(8 * SECOND),
+            80 => self.name_somebody(),
+            81..=91 => self.pass(8 * SECOND),
             _ => self.pass(70 * SECOND),
         }
     }
@@ -93,7 +109,7 @@ impl World {
 
     /// The chain grows until the first blocks are final.
     pub fn ripen(&mut self) {
-        self.grow(MATURITY, SECOND);
+        self.grow([true; 2], MATURITY, SECOND);
         if self.is_dead {
             self.restart(SECOND);
         }
@@ -101,17 +117,21 @@ impl World {
 
     /// Nodes and wallet follow the network, most of them, most of the time.
     fn follow(&mut self) {
-        for index in 0..self.nodes.len() {
-            let private = self.tree.beyond_fork(&self.nodes[index].view, &self.tree.tip);
-            if private > MOST_PRIVATE {
-                self.heal_node(index);
+        for chain in 0..2 {
+            for index in 0..self.chains[chain].nodes.len() {
+                let Chain { tree, nodes, .. } = &self.chains[chain];
+                let private = tree.beyond_fork(&nodes[index].view, &tree.tip);
+                if private > MOST_PRIVATE {
+                    self.heal_node(chain, index);
+                }
+                if private > MOST_PRIVATE || self.rng.below(4) > 0 {
+                    self.sync_node(chain, index);
+                }
             }
-            if private > MOST_PRIVATE || self.rng.below(4) > 0 {
-                self.sync_node(index);
+            let Chain { tree, wallet, .. } = &mut self.chains[chain];
+            if self.rng.below(4) > 0 {
+                wallet.sync(tree);
             }
-        }
-        if self.rng.below(4) > 0 {
-            self.wallet.sync(&self.tree);
         }
     }
 
@@ -125,12 +145,13 @@ impl World {
     /// Sends work for the address of the rig; the oracle knows of it.
     fn submit(&mut self, key: Key, found: &[(crate::miner::Work, bool)], username: Option<&str>) {
         let miner = &self.miners[&key];
-        let (name, address) = (username.unwrap_or(&miner.username).to_string(), miner.address);
+        let (name, who) = (username.unwrap_or(&miner.username).to_string(), miner.who);
         let mut lines = String::new();
         for (work, _) in found {
-            let id = format!("s{}", self.oracle.shares.len());
-            self.oracle.shares.push(Share { address, units: work.units, at_ms: self.now.wall_ms, fate: Fate::Waiting });
-            self.waiting.insert(id.clone(), (key, self.oracle.shares.len() - 1));
+            let shares = &mut self.oracle.ground.shares;
+            let id = format!("s{}", shares.len());
+            shares.push(Share { who, units: work.units, at_ms: self.now.wall_ms, fate: Fate::Waiting });
+            self.waiting.insert(id.clone(), (key, shares.len() - 1));
             lines += &work.line(&id, &name);
         }
         self.miners.get_mut(&key).unwrap().last = found.last().map(|(work, _)| work.clone());
@@ -144,18 +165,19 @@ impl World {
     /// Shares, one or a flood; or a block.
     fn work(&mut self, want: Want) {
         let Some(key) = self.any_miner() else { return };
-        let count = if want == Want::Block { 1 } else { [1, 1, 2, 6][self.rng.below(4) as usize] };
+        let is_block = want != Want::Share;
+        let count = if is_block { 1 } else { [1, 1, 2, 6][self.rng.below(4) as usize] };
         let miner = self.miners.get_mut(&key).unwrap();
         let job = miner.jobs.last().unwrap().clone();
-        let found: Vec<_> = (0..count).map(|_| (miner.mine(&job, want), want == Want::Block)).collect();
+        let found: Vec<_> = (0..count).map(|_| (miner.mine(&job, want), is_block)).collect();
         self.submit(key, &found, None);
     }
 
-    fn two_blocks(&mut self) {
+    fn two_blocks(&mut self, want: Want) {
         let Some(key) = self.any_miner() else { return };
         let miner = self.miners.get_mut(&key).unwrap();
         let job = miner.jobs.last().unwrap().clone();
-        let found = [0; 2].map(|_| (miner.mine(&job, Want::Block), true));
+        let found = [0; 2].map(|_| (miner.mine(&job, want), true));
         let first = self.rng.below(2) as usize;
         self.submit(key, &found[first..=first], None);
         let (lag, other) = (self.rng.below(2), 1 - first);
@@ -166,12 +188,12 @@ impl World {
     }
 
     /// A block on work that was replaced.
-    fn late_block(&mut self) {
+    fn late_block(&mut self, want: Want) {
         let Some(key) = self.any_miner() else { return };
         let back = 2 + self.rng.below(3) as usize;
         let miner = self.miners.get_mut(&key).unwrap();
         let job = miner.jobs[miner.jobs.len().saturating_sub(back)].clone();
-        let found = [(miner.mine(&job, Want::Block), true)];
+        let found = [(miner.mine(&job, want), true)];
         self.submit(key, &found, None);
     }
 
@@ -222,7 +244,9 @@ impl World {
 
     fn connect_silent(&mut self) -> Key {
         let key = self.pool.handle_miner_connected("10.0.0.9:5000".parse().unwrap(), 0, self.now);
-        self.miners.insert(key, Miner::default());
+        let child_target = bytes::target(self.chains[1].nodes[0].bits());
+        let who = self.oracle.meet(&username(&self.spec.chains, 1));
+        self.miners.insert(key, Miner::new(who, child_target));
         key
     }
 
@@ -230,10 +254,12 @@ impl World {
         if self.miners.len() >= 6 {
             return;
         }
-        let number = 1 + self.rng.below(u64::from(ADDRESSES)) as u8;
-        let (key, username) = (self.connect_silent(), format!("{}.rig", address(&self.spec, number)));
+        // Half of them are those who name something, or who would have to.
+        let (first, count) = if self.rng.below(2) == 0 { (1, 8) } else { (9, PEOPLE - 8) };
+        let username = username(&self.spec.chains, first + self.rng.below(u64::from(count)) as u8);
+        let (key, who) = (self.connect_silent(), self.oracle.meet(&username));
         let miner = self.miners.get_mut(&key).unwrap();
-        (miner.address, miner.username) = (number, username.clone());
+        (miner.who, miner.username) = (who, username.clone());
         if self.rng.below(8) == 0 {
             // It never says anything.
             return;
@@ -259,114 +285,167 @@ impl World {
     }
 
     /// Others find blocks.
-    fn extend(&mut self, count: u32) {
+    fn extend(&mut self, chain: usize, count: u32) {
         for _ in 0..count {
-            self.mine_elsewhere(self.tree.tip);
+            self.mine_elsewhere(chain, self.chains[chain].tree.tip);
         }
     }
 
     /// The network changes its mind: another branch, new or known, is longer.
-    fn reorganise(&mut self) {
-        let sides = self.tree.side_tips(DEEPEST);
+    fn reorganise(&mut self, chain: usize) {
+        let tree = &self.chains[chain].tree;
+        let sides = tree.side_tips(DEEPEST);
         let from: Hash = if !sides.is_empty() && self.rng.below(3) > 0 {
             self.oracle.mark("a branch comes back");
             sides[self.rng.below(sides.len() as u64) as usize]
         } else {
             let depth =
                 if self.rng.below(8) == 0 { 1 + self.rng.below(u64::from(DEEPEST)) } else { 1 + self.rng.below(5) };
-            let height = self.tree.height(&self.tree.tip).saturating_sub(depth as u32);
-            let Some(fork) = self.tree.ancestor(&self.tree.tip, height) else { return };
+            let height = tree.height(&tree.tip).saturating_sub(depth as u32);
+            let Some(fork) = tree.ancestor(&tree.tip, height) else { return };
             fork
         };
-        let old = self.tree.tip;
+        let old = tree.tip;
         let mut tip = from;
-        while self.tree.tip == old {
-            tip = self.mine_elsewhere(tip);
+        while self.chains[chain].tree.tip == old {
+            tip = self.mine_elsewhere(chain, tip);
         }
-        let paid = |tip| self.wallet.state(&self.tree, tip).confirmed;
-        let (before, after) = (paid(&old), paid(&self.tree.tip));
-        let is_ours = |id: &Hash| self.wallet.sent.iter().any(|(sent, _)| sent == id);
+        let Chain { tree, wallet, .. } = &self.chains[chain];
+        let paid = |tip| wallet.state(tree, tip).confirmed;
+        let (before, after) = (paid(&old), paid(&tree.tip));
+        let is_ours = |id: &Hash| wallet.sent.iter().any(|(sent, _)| sent == id);
         if before.keys().any(|id| is_ours(id) && !after.contains_key(id)) {
             self.oracle.mark("a payment is unconfirmed by a reorganisation");
         }
         self.oracle.mark("reorganisation");
     }
 
-    fn change_terms(&mut self) {
+    fn change_terms(&mut self, chain: usize) {
         let term = match self.rng.below(3) {
             0 => Term::FeePpm(self.rng.below(100_000) as u32),
             1 => Term::MinPayout(1_000 + self.rng.below(50_000_000)),
             _ => Term::PoolScript(crate::wallet::script(0xe0 + self.rng.below(16) as u8).to_vec()),
         };
         if !self.is_dead {
-            self.pool.set_term(0, term, self.now);
+            self.pool.set_term(chain, term, self.now);
         }
     }
 
-    fn queue_payment(&mut self) {
-        let _ = self.pool.queue_payment(0, Vec::new(), self.now);
+    /// The operator says where somebody is paid on the child's chain who would have to be named.
+    fn name_somebody(&mut self) {
+        let side = &self.oracle.sides[1];
+        let is_nameless = |miner: &MinerId| {
+            matches!(self.oracle.ground.account(1, *miner), Payee::Owed(_)) && !side.books.names.contains_key(miner)
+        };
+        let nameless: Vec<MinerId> = side.books.accounts().into_keys().filter(is_nameless).collect();
+        let at = self.rng.below(nameless.len().max(1) as u64) as usize;
+        // What rigs have named meanwhile is not on disk yet, perhaps; then the operator's word is the later one.
+        if let (Some(miner), false) = (nameless.get(at), self.is_dead)
+            && self.pool.chains()[1].ledger.named(*miner).is_none()
+        {
+            let number = [50, 57][at % 2];
+            let named = self.pool.name_address(1, *miner, Script::p2pkh(&[number; 20]), self.now);
+            hold("who has no address is given one", named.is_ok(), || format!("{named:?}"));
+        }
+    }
+
+    fn queue_payment(&mut self, chain: usize) {
+        let _ = self.pool.queue_payment(chain, Vec::new(), self.now);
         self.point(Point::Queued);
         self.turn();
     }
 
-    /// Everything is well again; the chain grows until all is final, and the books must close.
+    /// Everything is well again; the chains grow until all is final, and the books must close.
     pub fn quiet(&mut self) {
         self.armed = None;
         self.disk.fault = None;
         if self.is_dead {
             self.restart(SECOND);
         }
-        (0..self.nodes.len()).for_each(|index| self.heal_node(index));
-        self.break_wallet(Trouble::None);
-        self.wallet.give(500_000_000);
-        self.grow(MATURITY + CONFIRMATIONS, 5 * SECOND);
+        (0..self.chains[0].nodes.len()).for_each(|index| self.heal_node(0, index));
+        self.mine_without_child();
+        (0..self.chains[1].nodes.len()).for_each(|index| self.heal_node(1, index));
+        for chain in 0..2 {
+            self.break_wallet(chain, Trouble::None);
+            self.chains[chain].wallet.give(20_000_000_000);
+        }
+        self.grow([true; 2], MATURITY + CONFIRMATIONS, 5 * SECOND);
         // A wallet that could not be asked for long is asked again after minutes.
         self.advance(400 * SECOND);
         for _ in 0..40 {
-            if self.finish_payments() {
+            let is_finished = [0, 1].map(|chain| self.finish_payments(chain));
+            if is_finished == [true; 2] {
                 break;
             }
+            let grows = is_finished.map(|is_finished| !is_finished);
+            self.grow(grows, CONFIRMATIONS + 1, 2 * SECOND);
+            self.advance(61 * SECOND);
         }
         self.settle();
         self.oracle.audit(&self.pool, &self.disk, self.now.wall_ms);
-        let troubles = self.pool.troubles();
+        let troubles = [self.pool.troubles(), self.pool.warnings(self.now)].concat();
         hold("all is well when all is well", troubles.is_empty(), || format!("{troubles:?}"));
         hold("every share is answered", self.waiting.is_empty(), || format!("{:?}", self.waiting));
-        let unjournaled = self.unjournaled();
+        for chain in 0..2 {
+            self.check_end(chain);
+        }
+    }
+
+    /// A child that never came has kept nobody from mining.
+    fn mine_without_child(&mut self) {
+        if !std::mem::take(&mut self.chains[1].is_forsaken) {
+            return;
+        }
+        self.grow([true, false], 2, 30 * SECOND);
+        let troubles = self.pool.troubles();
+        hold("a child that is away is no trouble", troubles.is_empty(), || format!("{troubles:?}"));
+        hold("but the operator is told", !self.pool.warnings(self.now).is_empty(), || "no warning".into());
+        let next = self.pool.current_job().map(|job| job.template.height);
+        let tip = self.chains[0].tree.height(&self.chains[0].tree.tip);
+        hold("the parent is mined without its child", next == Some(tip + 1), || format!("{next:?} on {tip}"));
+    }
+
+    fn check_end(&mut self, chain: usize) {
+        let unjournaled = self.unjournaled(chain);
         if !unjournaled.is_empty() {
             self.oracle.mark("a block left without the journal");
         }
-        for block in &self.oracle.books.blocks {
-            let is_offered = self.nodes.iter().any(|node| node.submitted.contains(&block.found.hash));
+        let Chain { tree, nodes, wallet, .. } = &self.chains[chain];
+        let side = &self.oracle.sides[chain];
+        for block in &side.books.blocks {
+            let is_offered = nodes.iter().any(|node| node.submitted.contains(&block.found.hash));
             hold("every found block is submitted", is_offered, || crate::bytes::show(&block.found.hash));
         }
-        self.oracle.check_end(&self.pool, &self.tree, &self.wallet, &unjournaled);
-        self.oracle.marks.extend(self.wallet.codes.iter().map(|code| format!("sending {code}")));
+        side.check_end(&self.oracle.ground, &self.pool, tree, wallet, &unjournaled);
+        self.oracle.marks.extend(wallet.codes.iter().map(|code| format!("sending {code}")));
     }
 
-    /// Pays what can be paid; whether nothing is left to pay.
-    fn finish_payments(&mut self) -> bool {
-        let is_open = self.oracle.books.payments.iter().any(|payment| !payment.status.is_final());
-        let payable = (1..=ADDRESSES).map(|number| self.oracle.payable(number)).max().unwrap_or(0);
+    /// Queues what can be paid; whether nothing is left to pay.
+    fn finish_payments(&mut self, chain: usize) -> bool {
+        let side = &self.oracle.sides[chain];
+        let is_open = side.books.payments.iter().any(|payment| !payment.status.is_final());
+        let payable = side.payable(&self.oracle.ground);
         if !is_open && payable < 1_000_000 {
             return true;
         }
         if !is_open {
-            let queued = self.pool.queue_payment(0, Vec::new(), self.now);
+            let queued = self.pool.queue_payment(chain, Vec::new(), self.now);
             hold("every payable balance above the threshold is paid", queued.is_ok(), || {
                 format!("{queued:?} {payable}")
             });
         }
-        self.grow(CONFIRMATIONS + 1, 2 * SECOND);
-        self.advance(61 * SECOND);
         false
     }
 
-    fn grow(&mut self, count: u32, pause_ms: u64) {
+    /// Each chain that `grows` does so, block by block.
+    fn grow(&mut self, grows: [bool; 2], count: u32, pause_ms: u64) {
         for _ in 0..count {
-            self.extend(1);
-            (0..self.nodes.len()).for_each(|index| self.sync_node(index));
-            self.wallet.sync(&self.tree);
+            for chain in (0..2).filter(|chain| grows[*chain]) {
+                self.extend(chain, 1);
+                (0..self.chains[chain].nodes.len()).for_each(|index| self.sync_node(chain, index));
+                let Chain { tree, wallet, .. } = &mut self.chains[chain];
+                wallet.sync(tree);
+            }
             self.advance(pause_ms);
         }
     }

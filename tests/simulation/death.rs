@@ -7,8 +7,11 @@ use edgepool::pool::record::{Batch, Entry, PaymentStatus};
 pub enum Kind {
     Shares,
     BlockFound,
+    /// Of both chains, by one nonce.
+    BothFound,
     BlockJudged,
     Term,
+    Named,
     PaymentQueued,
     PaymentSigned,
     PaymentSent,
@@ -42,9 +45,11 @@ pub enum Point {
     Watched,
 }
 
-pub const POINTS: [Point; 26] = [
+pub const POINTS: [Point; 30] = [
     Point::Before(Kind::Shares),
     Point::Before(Kind::BlockFound),
+    Point::Before(Kind::BothFound),
+    Point::Before(Kind::Named),
     Point::Before(Kind::BlockJudged),
     Point::Before(Kind::Term),
     Point::Before(Kind::PaymentQueued),
@@ -53,6 +58,8 @@ pub const POINTS: [Point; 26] = [
     Point::Before(Kind::PaymentEnd),
     Point::After(Kind::Shares),
     Point::After(Kind::BlockFound),
+    Point::After(Kind::BothFound),
+    Point::After(Kind::Named),
     Point::After(Kind::BlockJudged),
     Point::After(Kind::Term),
     Point::After(Kind::PaymentQueued),
@@ -75,10 +82,10 @@ impl Point {
     /// The point after a node has answered, or the wallet.
     pub fn after_answer(method: &str) -> Option<Point> {
         Some(match method {
-            "submitblock" => Point::Answered,
+            "submitblock" | "submitauxblock" => Point::Answered,
             "getblockhash" => Point::LookedFor,
             "fundrawtransaction" => Point::Built,
-            "signrawtransactionwithwallet" => Point::Signed,
+            "signrawtransactionwithwallet" | "signrawtransaction" => Point::Signed,
             "sendrawtransaction" => Point::SendAnswered,
             "gettransaction" => Point::Watched,
             _ => return None,
@@ -88,7 +95,7 @@ impl Point {
     /// The point before the answer is heard.
     pub fn before_answer(method: &str) -> Option<Point> {
         match method {
-            "submitblock" => Some(Point::Submitted),
+            "submitblock" | "submitauxblock" => Some(Point::Submitted),
             "sendrawtransaction" => Some(Point::Sent),
             _ => None,
         }
@@ -97,7 +104,8 @@ impl Point {
 
 pub fn kinds(batch: &Batch) -> Vec<Kind> {
     let kind = |entry: &Entry| match entry {
-        Entry::TermSet(_) | Entry::AddressNamed(_) => Kind::Term,
+        Entry::TermSet(_) => Kind::Term,
+        Entry::AddressNamed(_) => Kind::Named,
         Entry::BlockFound(_) => Kind::BlockFound,
         Entry::BlockJudged(_) => Kind::BlockJudged,
         Entry::PaymentQueued(_) => Kind::PaymentQueued,
@@ -106,6 +114,12 @@ pub fn kinds(batch: &Batch) -> Vec<Kind> {
         Entry::PaymentJudged(_) => Kind::PaymentEnd,
     };
     let mut kinds: Vec<Kind> = batch.journal.iter().map(|(_, entry)| kind(entry)).collect();
+    let found = |chain: u8| {
+        batch.journal.iter().any(|(_, entry)| matches!(entry, Entry::BlockFound(found) if found.chain == chain))
+    };
+    if found(0) && found(1) {
+        kinds.push(Kind::BothFound);
+    }
     if !batch.cells.is_empty() {
         kinds.push(Kind::Shares);
     }

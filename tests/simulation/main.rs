@@ -6,6 +6,7 @@
 
 mod books;
 mod bytes;
+mod chain;
 mod day;
 mod death;
 #[path = "../pool_core/disk.rs"]
@@ -14,9 +15,11 @@ mod miner;
 mod node;
 mod oracle;
 mod rule;
+mod side;
 mod sweep;
 mod tree;
 mod trouble;
 mod wallet;
+mod who;
 mod world;
 mod year;

@@ -25,7 +25,10 @@ pub struct Job {
 pub enum Want {
     /// Meets the job's difficulty and makes no block.
     Share,
+    /// Makes a block of the parent chain, and one of the child's where that is easier.
     Block,
+    /// Makes a block of the child's chain, and one of the parent's where that is easier.
+    Child,
     /// Misses the job's difficulty.
     TooEasy,
 }
@@ -41,8 +44,11 @@ pub struct Work {
 
 #[derive(Default)]
 pub struct Miner {
-    pub address: u8,
+    /// Whose it is: a number of the oracle's.
+    pub who: usize,
     pub username: String,
+    /// What solves the child's block.
+    pub child_target: u128,
     pub jobs: Vec<Job>,
     /// Answers that were not looked at yet, by request.
     pub answers: BTreeMap<String, Value>,
@@ -84,6 +90,10 @@ impl Job {
 }
 
 impl Miner {
+    pub fn new(who: usize, child_target: u128) -> Miner {
+        Miner { who, child_target, ..Miner::default() }
+    }
+
     pub fn receive(&mut self, bytes: &[u8]) {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line: Value = serde_json::from_slice(line).expect("the pool sends JSON");
@@ -111,7 +121,8 @@ impl Miner {
             let words = [job.ntime, job.bits, *nonce].map(u32::to_le_bytes).concat();
             let pow = scrypt(&[&job.version.to_le_bytes()[..], &job.prev, &root, &words].concat());
             match want {
-                Want::Share => pow <= share_target && pow > block_target,
+                Want::Share => pow <= share_target && pow > block_target && pow > self.child_target,
+                Want::Child => pow <= self.child_target,
                 Want::Block => pow <= block_target,
                 Want::TooEasy => pow > share_target,
             }

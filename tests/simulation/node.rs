@@ -1,16 +1,38 @@
 //! A coin node: a view of the tree, late and sometimes wrong, and JSON-RPC as bytes that fails in the ways that
 //! nodes fail.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use edgepool::coin::auxpow::check::{Proof, split};
+use edgepool::coin::encode::Reader;
+use edgepool::coin::params::{Algorithm, AuxPow};
 use edgepool::pool::upstream::LinkKind;
 use serde_json::{Value, json};
 
-use crate::bytes::{self, Hash, read, sha256d, show};
+use crate::bytes::{self, Hash, Tx, read, sha256d, show};
 use crate::tree::Tree;
 
-/// One hash in 16 solves a block.
-pub const BITS: &str = "200fffff";
+/// One hash in 16 solves a block of the parent chain.
+pub const BITS: u32 = 0x200f_ffff;
+
+/// What the node's chain is to the pool.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Parent,
+    /// Merge-mined, with these bits: blocks are made of its templates.
+    Merged(AuxPow, u32),
+    /// Merge-mined, with these bits: the node makes the blocks.
+    Own(AuxPow, u32),
+}
+
+impl Kind {
+    pub fn bits(self) -> u32 {
+        match self {
+            Kind::Parent => BITS,
+            Kind::Merged(_, bits) | Kind::Own(_, bits) => bits,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -56,6 +78,11 @@ pub struct Node {
     /// Blocks that came to be submitted.
     pub submitted: BTreeSet<Hash>,
     pub open: BTreeSet<LinkKind>,
+    kind: Kind,
+    /// Tells its own blocks from those of others.
+    number: u8,
+    /// Blocks of its own that wait for a proof: on which tip, and whom they pay.
+    own: BTreeMap<Hash, (Hash, Vec<u8>)>,
     long_poll: Option<u64>,
     template: Value,
     extension: Vec<u8>,
@@ -63,15 +90,25 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(tree: &Tree) -> Node {
-        let vector = include_str!("../vectors/vector_ltc_mweb_emptytx_1out.json");
-        let mut vector: Value = serde_json::from_str(vector).unwrap();
-        let mut template = vector["gbt"].take();
-        template["bits"] = BITS.into();
+    pub fn new(tree: &Tree, kind: Kind, number: u8) -> Node {
+        let mut template: Value = match kind {
+            Kind::Parent => {
+                let vector = include_str!("../vectors/vector_ltc_mweb_emptytx_1out.json");
+                serde_json::from_str::<Value>(vector).unwrap()["gbt"].take()
+            }
+            _ => serde_json::from_str(include_str!("../vectors/doge_gbt_regtest_empty.json")).unwrap(),
+        };
+        template["bits"] = format!("{:08x}", kind.bits()).into();
         template.as_object_mut().unwrap().remove("target");
-        let data = template["transactions"][0]["data"].as_str().unwrap();
-        let mweb = template["mweb"].as_str().unwrap();
+        let extension = match (template["transactions"][0]["data"].as_str(), template["mweb"].as_str()) {
+            (Some(data), Some(mweb)) => hex::decode(format!("{data}01{mweb}")).unwrap(),
+            _ => Vec::new(),
+        };
+        let hogex = template["transactions"][0]["txid"].as_str().and_then(read).unwrap_or_default();
         Node {
+            kind,
+            number,
+            own: BTreeMap::new(),
             view: tree.tip,
             fault: Fault::None,
             verdict: None,
@@ -82,10 +119,14 @@ impl Node {
             submitted: BTreeSet::new(),
             open: BTreeSet::new(),
             long_poll: None,
-            extension: hex::decode(format!("{data}01{mweb}")).unwrap(),
-            hogex: read(template["transactions"][0]["txid"].as_str().unwrap()).unwrap(),
+            extension,
+            hogex,
             template,
         }
+    }
+
+    pub fn bits(&self) -> u32 {
+        self.kind.bits()
     }
 
     /// Takes over what the network follows, and lets it know what it has.
@@ -148,7 +189,9 @@ impl Node {
                 let whole = ok(id, &self.template);
                 return Reply::Broken(whole[..whole.len() / 2].to_vec());
             }
-            Fault::Error(code) if method == "getblocktemplate" => return Reply::Bytes(error(id, code, "wait")),
+            Fault::Error(code) if matches!(method, "getblocktemplate" | "createauxblock") => {
+                return Reply::Bytes(error(id, code, "wait"));
+            }
             _ => {}
         }
         let result = match method {
@@ -182,14 +225,16 @@ impl Node {
                 self.told.extend(found.map(|hash| (now_ms, height, hash, is_believable)));
                 found.map(|hash| json!(show(&hash))).ok_or(-8)
             }
+            "createauxblock" => Ok(self.make_own(params[0].as_str().unwrap(), tree)),
             "submitblock" => self.judge(params[0].as_str().unwrap(), tree),
+            "submitauxblock" => self.judge_proof(params, tree),
             _ => panic!("an unexpected call: {method}"),
         };
         let bytes = match result {
             Ok(result) => ok(id, &result),
             Err(code) => error(id, code, "no"),
         };
-        let is_lost = self.fault == Fault::LostAnswers && method == "submitblock";
+        let is_lost = self.fault == Fault::LostAnswers && method.starts_with("submit");
         if is_lost { Reply::Broken(Vec::new()) } else { Reply::Bytes(bytes) }
     }
 
@@ -202,7 +247,11 @@ impl Node {
             Some(word) => return Ok(json!(word)),
             None => {}
         }
-        let raw = bytes::block(&bytes);
+        let raw = match self.kind {
+            Kind::Parent => bytes::block(&bytes),
+            Kind::Merged(auxpow, _) => merged_block(&bytes, &auxpow),
+            Kind::Own(..) => panic!("property violated: the node is given proofs alone"),
+        };
         let is_known = tree.get(&raw.hash).is_some() && !self.lost.contains(&raw.hash);
         if is_known {
             return Ok(json!(if tree.holds(&self.view, &raw.hash) { "duplicate" } else { "duplicate-inconclusive" }));
@@ -211,20 +260,92 @@ impl Node {
             return Ok(json!("prev-blk-not-found"));
         }
         let paid: u64 = raw.coinbase.outputs.iter().map(|(value, _)| value).sum();
-        let root = sha256d(&[raw.coinbase.id, self.hogex].concat());
-        let is_valid = bytes::scrypt(&bytes[..80]) <= bytes::target(raw.bits)
-            && format!("{:08x}", raw.bits) == BITS
+        let (is_solved, root) = match self.kind {
+            Kind::Parent => {
+                let is_solved = bytes::scrypt(&bytes[..80]) <= bytes::target(raw.bits);
+                (is_solved, sha256d(&[raw.coinbase.id, self.hogex].concat()))
+            }
+            // The proof was looked at, and the block is its coinbase.
+            _ => (true, raw.coinbase.id),
+        };
+        let is_valid = is_solved
+            && raw.bits == self.kind.bits()
             && raw.root == root
             && raw.rest == self.extension
             && paid == Tree::value_on(&raw.prev);
         assert!(is_valid, "property violated: what is submitted is a valid block: {}", show(&raw.hash));
-        self.lost.remove(&raw.hash);
-        tree.add(raw.hash, raw.prev, Some(raw.coinbase), Vec::new(), !self.is_isolated);
-        if tree.height(&raw.hash) > tree.height(&self.view) && !self.lost.contains(&raw.prev) {
-            self.view = raw.hash;
-            return Ok(Value::Null);
+        let is_tip = self.take_in(raw.hash, raw.prev, raw.coinbase, tree);
+        Ok(if is_tip { Value::Null } else { json!("inconclusive") })
+    }
+
+    /// Whether it is the tip now.
+    fn take_in(&mut self, hash: Hash, prev: Hash, coinbase: Tx, tree: &mut Tree) -> bool {
+        self.lost.remove(&hash);
+        tree.add(hash, prev, Some(coinbase), Vec::new(), !self.is_isolated);
+        let is_tip = tree.height(&hash) > tree.height(&self.view) && !self.lost.contains(&prev);
+        if is_tip {
+            self.view = hash;
         }
-        Ok(json!("inconclusive"))
+        is_tip
+    }
+
+    /// A block of its own that pays this address. Those on an older tip are forgotten.
+    fn make_own(&mut self, payee: &str, tree: &Tree) -> Value {
+        let Kind::Own(auxpow, bits) = self.kind else { panic!("property violated: it makes no blocks of its own") };
+        let tip = self.view;
+        self.own.retain(|_, (prev, _)| *prev == tip);
+        let hash = sha256d(&[&tip[..], payee.as_bytes(), &[self.number]].concat());
+        self.own.insert(hash, (tip, crate::who::script_of(payee)));
+        json!({
+            "hash": show(&hash),
+            "chainid": auxpow.chain_id,
+            "previousblockhash": show(&tip),
+            "coinbasevalue": Tree::value_on(&tip),
+            "bits": format!("{bits:08x}"),
+            "height": tree.height(&tip) + 1,
+        })
+    }
+
+    fn judge_proof(&mut self, params: &Value, tree: &mut Tree) -> Result<Value, i64> {
+        let Kind::Own(auxpow, bits) = self.kind else { panic!("property violated: it wants whole blocks") };
+        let (hash, proof) =
+            (read(params[0].as_str().unwrap()).unwrap(), hex::decode(params[1].as_str().unwrap()).unwrap());
+        self.submitted.insert(hash);
+        match self.verdict {
+            Some("-22") => return Err(-22),
+            Some(word) => return Ok(json!(word != "bad-cb-amount")),
+            None => {}
+        }
+        let Some((prev, payee)) = self.own.get(&hash).cloned() else { return Err(-8) };
+        let mut reader = Reader::new(&proof);
+        let proof = Proof::read(&mut reader).expect("property violated: what is submitted is a proof");
+        let is_valid = reader.finish().is_ok()
+            && proof.check_commitment(&hash, auxpow.chain_id).is_ok()
+            && bytes::scrypt(&proof.parent) <= bytes::target(bits);
+        assert!(is_valid, "property violated: what is submitted proves the block: {}", show(&hash));
+        if tree.get(&hash).is_none() || self.lost.contains(&hash) {
+            let coinbase = Tx { id: sha256d(&hash), inputs: Vec::new(), outputs: vec![(Tree::value_on(&prev), payee)] };
+            self.take_in(hash, prev, coinbase, tree);
+        }
+        Ok(json!(true))
+    }
+}
+
+/// A block of a coinbase alone, whose proof holds.
+fn merged_block(bytes: &[u8], auxpow: &AuxPow) -> bytes::RawBlock {
+    let (header, proof, rest) = split(bytes).expect("property violated: what is submitted can be read");
+    let checked = proof.check(&header, auxpow, Algorithm::Scrypt);
+    assert!(checked.is_ok(), "property violated: what is submitted has its proof: {checked:?}");
+    assert_eq!(rest[0], 1, "the coinbase");
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    let hash = |at: usize| header[at..at + 32].try_into().unwrap();
+    bytes::RawBlock {
+        hash: sha256d(&header),
+        prev: hash(4),
+        root: hash(36),
+        bits: word(72),
+        coinbase: bytes::transaction(&rest[1..]),
+        rest: Vec::new(),
     }
 }
 

@@ -9,11 +9,11 @@ use crate::death::POINTS;
 use crate::world::World;
 
 /// Steps of mining, and then of paying.
-const STEPS: [u32; 2] = [90, 130];
+const STEPS: [u32; 2] = [60, 80];
 const SEEDS: u64 = 300;
 
 /// What never happens in any seed fails the sweep; beside all points of death.
-const NEEDED: [&str; 59] = [
+const NEEDED: [&str; 90] = [
     "reject 20",
     "reject 21",
     "reject 22",
@@ -73,6 +73,37 @@ const NEEDED: [&str; 59] = [
     "a receiver bears the fee",
     "the pool bears the fee",
     "a payment of several",
+    "one nonce wins both",
+    "the child never comes",
+    "the parent's block while the child is down",
+    "child block submitted",
+    "child block accepted",
+    "child block confirmed",
+    "child block of its node's own is confirmed",
+    "child block orphaned",
+    "child block rejected",
+    "child an orphan comes back",
+    "child late block on an old split",
+    "child negative balance",
+    "child two own blocks on one height",
+    "child a term is set",
+    "child the operator names an address",
+    "child rigs name an address",
+    "child block pays a name",
+    "child payment to a name",
+    "child payment settled",
+    "child payment conflicted",
+    "child payment dropped",
+    "child node Error(-28)",
+    "child node Error(-10)",
+    "child node Busy",
+    "child node Unauthorised",
+    "child node Refused",
+    "child node Truncated",
+    "child node Silent",
+    "child node Behind",
+    "child node Downloading",
+    "child node LostAnswers",
 ];
 
 /// Plays a seed; gives what happened in it, and what its transcript has come to.

@@ -245,7 +245,7 @@ impl Wallet {
             }
             "createrawtransaction" => json!(hex::encode(params[1].to_string())),
             "fundrawtransaction" => self.fund(&hex::decode(text(0)).unwrap(), &params[1], &state)?,
-            "signrawtransactionwithwallet" => {
+            "signrawtransactionwithwallet" | "signrawtransaction" => {
                 let tx = bytes::transaction(&hex::decode(text(0)).unwrap());
                 self.txs.insert(tx.id, tx);
                 json!({ "hex": text(0), "complete": true })

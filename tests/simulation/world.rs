@@ -8,24 +8,25 @@ use edgepool::base::rng::Rng;
 use edgepool::base::slots::Key;
 use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
-use edgepool::coin::params::{Network, coin};
+use edgepool::coin::params::AuxWork;
 use edgepool::coin::script::Script;
 use edgepool::pool::record::{BlockJudged, BlockStatus, Entry};
 use edgepool::pool::spec::{
-    ChainSpec, FeeFrom, GuardSpec, NodeSpec, PaymentsSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec,
+    ChainSpec, FeeFrom, GuardSpec, PaymentsSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec,
 };
 use edgepool::pool::upstream::{LinkAction, LinkKind};
 use edgepool::pool::{NodeId, Output, Pool};
 
 use crate::books;
 use crate::bytes::{self, Hash};
+use crate::chain::{Chain, node_spec, regtest};
 use crate::death::{Point, kinds};
 use crate::disk::Disk;
 use crate::miner::Miner;
-use crate::node::{Fault, Node, Reply};
+use crate::node::{Fault, Kind, Reply};
 use crate::oracle::{Fate, Oracle, hold};
-use crate::tree::Tree;
-use crate::wallet::{Trouble, Wallet, script};
+use crate::side::Side;
+use crate::wallet::{Trouble, script};
 
 pub const SECOND: u64 = 1_000;
 /// A day of 2026.
@@ -36,18 +37,17 @@ pub const MATURITY: u32 = 24;
 pub const CONFIRMATIONS: u32 = 18;
 /// The chain never undoes more than this: less than what is final anywhere.
 pub const DEEPEST: u32 = 14;
-pub const ADDRESSES: u8 = 8;
+/// Usernames that rigs have.
+pub const PEOPLE: u8 = 15;
 const WINDOW_MS: u64 = 288 * 2 * SECOND;
 const POOL: u8 = 0xee;
-const WALLET: NodeId = NodeId { chain: 0, node: NodeId::WALLET };
 
 pub struct World {
     pub pool: Pool,
     pub now: Now,
     pub rng: Rng,
-    pub tree: Tree,
-    pub nodes: Vec<Node>,
-    pub wallet: Wallet,
+    /// The parent chain, and the one that is merge-mined with it.
+    pub chains: [Chain; 2],
     pub miners: BTreeMap<Key, Miner>,
     pub disk: Disk,
     pub oracle: Oracle,
@@ -64,38 +64,11 @@ pub struct World {
 }
 
 fn spec(rng: &mut Rng) -> PoolSpec {
-    let litecoin = coin("litecoin").unwrap();
-    let regtest = litecoin.network("regtest").unwrap();
-    let network: &'static Network = Box::leak(Box::new(Network { maturity: MATURITY, ..*regtest }));
-    let node = |name: String| NodeSpec { url: format!("http://{name}"), authority: name, path: "/".into() };
-    let terms = Terms {
-        pool_script: Script::p2pkh(&[POOL; 20]),
-        fee_ppm: 10_000,
-        min_payout: [100_000, 60_000_000, 150_000_000][rng.below(3) as usize],
-        max_outputs: [2, 3, 10][rng.below(3) as usize],
-    };
-    let payments = PaymentsSpec {
-        wallet: node("wallet".into()),
-        every_ms: [None, Some(200 * SECOND)][rng.below(2) as usize],
-        threshold: 1_000_000,
-        max_outputs: [1, 2, 10][rng.below(3) as usize],
-        confirmations: CONFIRMATIONS,
-        fee_from: [FeeFrom::Pool, FeeFrom::Receivers][rng.below(2) as usize],
-        fee_rate: None,
-        max_fee: 10_000,
-    };
+    let child = ["dogecoin", "dogecoin", "pepecoin"][rng.below(3) as usize];
     let difficulty = |units| Difficulty::from_units(units).unwrap();
     PoolSpec {
         name: "ltc".into(),
-        chains: vec![ChainSpec {
-            name: "ltc".into(),
-            coin: litecoin,
-            network,
-            nodes: (0..1 + rng.below(3)).map(|index| node(format!("node{index}"))).collect(),
-            terms,
-            coinbase_tag: b"/sim/".to_vec(),
-            payments: Some(payments),
-        }],
+        chains: vec![chain_spec("litecoin", "ltc", rng), chain_spec(child, "child", rng)],
         stratum: StratumSpec {
             ports: vec![PortSpec::default()],
             max_connections: 100,
@@ -115,9 +88,44 @@ fn spec(rng: &mut Rng) -> PoolSpec {
     }
 }
 
-/// The address of a number, as usernames have it.
-pub fn address(spec: &PoolSpec, number: u8) -> String {
-    spec.chains[0].address_text(&Script::p2pkh(&[number; 20]))
+fn chain_spec(coin: &str, name: &str, rng: &mut Rng) -> ChainSpec {
+    let (coin, network) = regtest(coin, MATURITY);
+    let terms = Terms {
+        pool_script: Script::p2pkh(&[POOL; 20]),
+        fee_ppm: 10_000,
+        min_payout: [100_000, 60_000_000, 150_000_000][rng.below(3) as usize],
+        max_outputs: [2, 3, 10][rng.below(3) as usize],
+    };
+    let payments = PaymentsSpec {
+        wallet: node_spec(format!("{name}-wallet")),
+        every_ms: [None, Some(200 * SECOND)][rng.below(2) as usize],
+        threshold: 1_000_000,
+        max_outputs: [1, 2, 10][rng.below(3) as usize],
+        confirmations: CONFIRMATIONS,
+        fee_from: [FeeFrom::Pool, FeeFrom::Receivers][rng.below(2) as usize],
+        fee_rate: None,
+        max_fee: 10_000,
+    };
+    ChainSpec {
+        name: name.into(),
+        coin,
+        network,
+        nodes: (0..1 + rng.below(3)).map(|index| node_spec(format!("{name}{index}"))).collect(),
+        terms,
+        coinbase_tag: b"/sim/".to_vec(),
+        payments: Some(payments),
+    }
+}
+
+/// What the nodes of a chain are, and which of its blocks are made here.
+fn kind(spec: &ChainSpec, index: usize, rng: &mut Rng) -> Kind {
+    // Easier than the parent, or harder.
+    let bits = [0x201f_ffff, 0x2007_ffff][rng.below(2) as usize];
+    match spec.coin.auxpow.filter(|_| index > 0) {
+        None => Kind::Parent,
+        Some(auxpow) if auxpow.work == AuxWork::NodeBlock => Kind::Own(auxpow, bits),
+        Some(auxpow) => Kind::Merged(auxpow, bits),
+    }
 }
 
 impl World {
@@ -125,28 +133,28 @@ impl World {
         let mut rng = Rng::new(seed);
         let spec = spec(&mut rng);
         let now = Now { mono_ms: 0, wall_ms: TODAY };
-        let (tree, disk) = (Tree::new(), Disk::default());
-        let terms = &spec.chains[0].terms;
-        let first = books::Terms {
-            fee_ppm: terms.fee_ppm,
-            min_payout: terms.min_payout,
-            pool_script: terms.pool_script.as_bytes().to_vec(),
-        };
-        let oracle = Oracle::new(first, WINDOW_MS, terms.max_outputs);
-        let addresses = (1..=ADDRESSES).map(|number| (address(&spec, number), script(number).to_vec())).collect();
-        let mut wallet = Wallet::new(tree.tip, script(POOL).to_vec(), addresses, MATURITY, rng.next_u64());
-        wallet.receivers_pay = spec.chains[0].payments.as_ref().unwrap().fee_from == FeeFrom::Receivers;
-        (0..rng.below(4)).for_each(|_| wallet.give(60_000_000));
-        World {
+        let disk = Disk::default();
+        let mut sides = Vec::new();
+        let chains = [0, 1].map(|index| {
+            let of = &spec.chains[index];
+            let kind = kind(of, index, &mut rng);
+            let Terms { fee_ppm, min_payout, pool_script, max_outputs } = of.terms.clone();
+            let first = books::Terms { fee_ppm, min_payout, pool_script: pool_script.as_bytes().to_vec() };
+            // A block that the node makes pays the pool alone.
+            sides.push(Side::new(index, first, if matches!(kind, Kind::Own(..)) { 1 } else { max_outputs }));
+            let mut chain = Chain::new(index, of, kind, script(POOL).to_vec(), MATURITY, rng.next_u64());
+            chain.wallet.receivers_pay = of.payments.as_ref().unwrap().fee_from == FeeFrom::Receivers;
+            (0..rng.below(4)).for_each(|_| chain.wallet.give(60_000_000));
+            chain
+        });
+        let mut world = World {
             pool: Pool::new(spec.clone(), disk.recover(), &disk, rng.next_u64(), now).unwrap(),
             now,
-            nodes: (0..spec.chains[0].nodes.len()).map(|_| Node::new(&tree)).collect(),
+            chains,
             rng,
-            tree,
-            wallet,
             miners: BTreeMap::new(),
             disk,
-            oracle,
+            oracle: Oracle::new(sides, WINDOW_MS),
             armed: None,
             is_dead: false,
             waiting: BTreeMap::new(),
@@ -154,7 +162,18 @@ impl World {
             spec,
             is_verbose: false,
             runs: 0,
+        };
+        if world.rng.below(16) == 0 {
+            world.forsake_child();
         }
+        world
+    }
+
+    /// The nodes of the merge-mined chain are away, until the end.
+    fn forsake_child(&mut self) {
+        self.oracle.mark("the child never comes");
+        self.chains[1].is_forsaken = true;
+        self.chains[1].nodes.iter_mut().for_each(|node| node.fault = Fault::Refused);
     }
 
     /// The process may die here.
@@ -170,17 +189,19 @@ impl World {
     pub fn restart(&mut self, pause_ms: u64) {
         self.settle();
         for (_, share) in std::mem::take(&mut self.waiting).into_values() {
-            self.oracle.shares[share].fate = Fate::Unseen;
+            self.oracle.ground.shares[share].fate = Fate::Unseen;
         }
         self.miners.clear();
         self.is_dead = false;
         self.runs += 1;
         self.now = Now { mono_ms: 0, wall_ms: self.now.wall_ms + pause_ms };
-        for node in &mut self.nodes {
-            node.close(LinkKind::LongPoll);
-            node.close(LinkKind::Calls);
+        for chain in &mut self.chains {
+            for node in &mut chain.nodes {
+                node.close(LinkKind::LongPoll);
+                node.close(LinkKind::Calls);
+            }
+            chain.wallet.is_open = false;
         }
-        self.wallet.is_open = false;
         let seed = self.rng.next_u64();
         let pool = Pool::new(self.spec.clone(), self.disk.recover(), &self.disk, seed, self.now);
         self.pool = pool.unwrap_or_else(|error| panic!("property violated: what was written is read: {error}"));
@@ -215,11 +236,18 @@ impl World {
             self.oracle.mark("failed commit");
             return self.pool.handle_commit_failed(&reason, self.now);
         }
-        self.oracle.see_commit(&batch, &self.wallet.deepest);
+        self.oracle.see_commit(&batch, &self.chains.each_ref().map(|chain| &chain.wallet.deepest));
         for (_, entry) in &batch.journal {
-            if let Entry::BlockJudged(judged) = entry {
-                self.check_judgement(judged);
+            match entry {
+                Entry::BlockJudged(judged) => self.check_judgement(judged),
+                Entry::BlockFound(found) if found.chain == 0 && self.is_child_idle() => {
+                    self.oracle.mark("the parent's block while the child is down");
+                }
+                _ => {}
             }
+        }
+        if kinds.contains(&crate::death::Kind::BothFound) {
+            self.oracle.mark("one nonce wins both");
         }
         kinds.iter().for_each(|kind| self.point(Point::After(*kind)));
         if !self.is_dead {
@@ -229,15 +257,17 @@ impl World {
 
     /// A block is judged by what nodes said of it.
     fn check_judgement(&self, judged: &BlockJudged) {
-        let (books, hash) = (&self.oracle.books, judged.hash);
+        let chain = usize::from(judged.chain);
+        let (books, hash) = (&self.oracle.sides[chain].books, judged.hash);
+        let is_told = |hash: &Hash| self.chains[chain].nodes.iter().any(|node| node.has_told(hash));
         let height = books.blocks[books.find(&hash).expect("it was found")].found.height;
-        let sibling = |block: &books::Block| block.found.height == height && self.is_told(&block.found.hash);
+        let sibling = |block: &books::Block| block.found.height == height && is_told(&block.found.hash);
         match judged.status {
             BlockStatus::Accepted | BlockStatus::Confirmed => {
-                hold("a block is accepted by a node's own word", self.is_told(&hash), || format!("{judged:?}"));
+                hold("a block is accepted by a node's own word", is_told(&hash), || format!("{judged:?}"));
             }
             BlockStatus::Orphaned(_) => {
-                let said = self.nodes.iter().flat_map(|node| node.told_another(height, &hash));
+                let said = self.chains[chain].nodes.iter().flat_map(|node| node.told_another(height, &hash));
                 let times: Vec<u64> = said.collect();
                 let apart = times.iter().max().zip(times.iter().min()).map_or(0, |(last, first)| last - first);
                 let is_away = apart >= 10 * SECOND;
@@ -248,8 +278,8 @@ impl World {
         }
     }
 
-    fn is_told(&self, hash: &Hash) -> bool {
-        self.nodes.iter().any(|node| node.has_told(hash))
+    fn is_child_idle(&self) -> bool {
+        self.pool.chains()[1].nodes.iter().all(|node| node.ready_template().is_none())
     }
 
     /// Time passes; everything that is due on the way is done.
@@ -270,42 +300,45 @@ impl World {
     }
 
     /// A node that may have another tip now answers the long poll that waits.
-    pub fn wake(&mut self, index: usize) {
-        if self.is_dead || self.nodes[index].fault != Fault::None {
+    pub fn wake(&mut self, chain: usize, index: usize) {
+        let Chain { tree, nodes, .. } = &mut self.chains[chain];
+        if self.is_dead || nodes[index].fault != Fault::None {
             return;
         }
-        if let Some(bytes) = self.nodes[index].wake(&self.tree, self.now.wall_ms) {
-            self.pool.handle_link_bytes(id(index), LinkKind::LongPoll, &bytes, self.now);
+        if let Some(bytes) = nodes[index].wake(tree, self.now.wall_ms) {
+            self.pool.handle_link_bytes(id(chain, index), LinkKind::LongPoll, &bytes, self.now);
         }
     }
 
-    /// Nodes and wallet hear of what the network does, those that can.
-    pub fn sync_node(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
+    /// A node hears of what the network does, if it can.
+    pub fn sync_node(&mut self, chain: usize, index: usize) {
+        let Chain { tree, nodes, .. } = &mut self.chains[chain];
+        let node = &mut nodes[index];
         let before = node.view;
         if !node.is_isolated && node.behind_since.is_none() {
-            node.sync(&mut self.tree);
+            node.sync(tree);
         }
-        if self.nodes[index].view != before {
-            self.wake(index);
+        if node.view != before {
+            self.wake(chain, index);
         }
     }
 
     /// From now on a node fails in this way; its connections end.
-    pub fn break_node(&mut self, index: usize, fault: Fault) {
-        self.nodes[index].fault = fault;
+    pub fn break_node(&mut self, chain: usize, index: usize, fault: Fault) {
+        self.chains[chain].nodes[index].fault = fault;
         for link in [LinkKind::LongPoll, LinkKind::Calls] {
-            self.nodes[index].close(link);
+            self.chains[chain].nodes[index].close(link);
             if !self.is_dead {
-                self.pool.handle_link_closed(id(index), link, "reset", self.now);
+                self.pool.handle_link_closed(id(chain, index), link, "reset", self.now);
             }
         }
     }
 
-    pub fn break_wallet(&mut self, trouble: Trouble) {
-        self.wallet.trouble = trouble;
-        if std::mem::take(&mut self.wallet.is_open) && !self.is_dead {
-            self.pool.handle_link_closed(WALLET, LinkKind::Calls, "reset", self.now);
+    pub fn break_wallet(&mut self, chain: usize, trouble: Trouble) {
+        let wallet = &mut self.chains[chain].wallet;
+        wallet.trouble = trouble;
+        if std::mem::take(&mut wallet.is_open) && !self.is_dead {
+            self.pool.handle_link_closed(wallet_id(chain), LinkKind::Calls, "reset", self.now);
         }
     }
 
@@ -321,12 +354,12 @@ impl World {
     pub fn settle(&mut self) {
         for (id, (key, share)) in std::mem::take(&mut self.waiting) {
             let Some(miner) = self.miners.get_mut(&key) else {
-                self.oracle.shares[share].fate = Fate::Unseen;
+                self.oracle.ground.shares[share].fate = Fate::Unseen;
                 continue;
             };
             let Some(answer) = miner.answers.remove(&id) else {
                 if miner.is_closed {
-                    self.oracle.shares[share].fate = Fate::Unseen;
+                    self.oracle.ground.shares[share].fate = Fate::Unseen;
                 } else {
                     self.waiting.insert(id, (key, share));
                 }
@@ -334,7 +367,7 @@ impl World {
             };
             let code = answer["error"][0].as_i64();
             let is_ledger = answer["error"][1].as_str().is_some_and(|word| word.starts_with("ledger"));
-            self.oracle.shares[share].fate = match code {
+            self.oracle.ground.shares[share].fate = match code {
                 None => Fate::Acknowledged,
                 Some(_) if is_ledger => Fate::Revoked,
                 Some(_) => Fate::Refused,
@@ -344,11 +377,11 @@ impl World {
         self.miners.retain(|_, miner| !miner.is_closed);
     }
 
-    /// Own blocks that the network has and no journal: they left when the disk failed, before a crash.
-    pub fn unjournaled(&self) -> BTreeSet<Hash> {
-        let main = self.tree.branch(&self.tree.tip);
-        let own = main.filter(|(_, block)| block.own.is_some()).map(|(hash, _)| hash);
-        own.filter(|hash| self.oracle.books.find(hash).is_none()).collect()
+    /// Own blocks that a network has and no journal: they left when the disk failed, before a crash.
+    pub fn unjournaled(&self, chain: usize) -> BTreeSet<Hash> {
+        let tree = &self.chains[chain].tree;
+        let own = tree.branch(&tree.tip).filter(|(_, block)| block.own.is_some()).map(|(hash, _)| hash);
+        own.filter(|hash| self.oracle.sides[chain].books.find(hash).is_none()).collect()
     }
 
     fn deliver(&mut self) {
@@ -367,22 +400,28 @@ impl World {
                         miner.is_closed = true;
                     }
                 }
-                Output::Link { node: WALLET, action } => self.act_on_wallet(action),
-                Output::Link { node, action } => self.act(node.node as usize, action),
+                Output::Link { node: NodeId { chain, node: NodeId::WALLET }, action } => {
+                    self.act_on_wallet(usize::from(chain), action);
+                }
+                Output::Link { node: NodeId { chain, node }, action } => {
+                    self.act(usize::from(chain), usize::from(node), action);
+                }
             }
         }
     }
 
-    fn act(&mut self, index: usize, action: LinkAction) {
-        let (node, now) = (&mut self.nodes[index], self.now);
+    fn act(&mut self, chain: usize, index: usize, action: LinkAction) {
+        let (id, now) = (id(chain, index), self.now);
+        let Chain { tree, nodes, .. } = &mut self.chains[chain];
+        let node = &mut nodes[index];
         match action {
-            LinkAction::ReadCredentials => self.pool.handle_credentials(id(index), Ok(Some("Basic dTpw".into())), now),
+            LinkAction::ReadCredentials => self.pool.handle_credentials(id, Ok(Some("Basic dTpw".into())), now),
             LinkAction::Connect(link) if node.fault == Fault::Refused => {
-                self.pool.handle_link_closed(id(index), link, "connection refused", now);
+                self.pool.handle_link_closed(id, link, "connection refused", now);
             }
             LinkAction::Connect(link) => {
                 node.open.insert(link);
-                self.pool.handle_link_connected(id(index), link, now);
+                self.pool.handle_link_connected(id, link, now);
             }
             LinkAction::Close(link) => node.close(link),
             // The connection ended in the meantime.
@@ -390,45 +429,46 @@ impl World {
             LinkAction::Send(link, bytes) => {
                 bytes.hash(&mut self.transcript);
                 let before = node.view;
-                let (method, reply) = node.receive(link, &bytes, &mut self.tree, now.wall_ms);
+                let (method, reply) = node.receive(link, &bytes, tree, now.wall_ms);
                 if let Some(point) = Point::before_answer(&method) {
                     self.point(point);
                 }
                 if self.is_dead {
                     return;
                 }
-                if matches!(reply, Reply::Broken(_)) && method == "submitblock" {
+                if matches!(reply, Reply::Broken(_)) && method.starts_with("submit") {
                     self.oracle.mark("answer lost after submitting");
                 }
-                self.pass_on(id(index), link, reply);
+                self.pass_on(id, link, reply);
                 if let Some(point) = Point::after_answer(&method) {
                     self.point(point);
                 }
-                if self.nodes[index].view != before {
-                    self.wake(index);
+                if self.chains[chain].nodes[index].view != before {
+                    self.wake(chain, index);
                 }
             }
         }
     }
 
-    fn act_on_wallet(&mut self, action: LinkAction) {
-        let now = self.now;
+    fn act_on_wallet(&mut self, chain: usize, action: LinkAction) {
+        let (id, now) = (wallet_id(chain), self.now);
+        let Chain { tree, wallet, .. } = &mut self.chains[chain];
         match action {
-            LinkAction::ReadCredentials => self.pool.handle_credentials(WALLET, Ok(Some("Basic dTpw".into())), now),
-            LinkAction::Connect(link) if self.wallet.trouble == Trouble::Refused => {
-                self.pool.handle_link_closed(WALLET, link, "connection refused", now);
+            LinkAction::ReadCredentials => self.pool.handle_credentials(id, Ok(Some("Basic dTpw".into())), now),
+            LinkAction::Connect(link) if wallet.trouble == Trouble::Refused => {
+                self.pool.handle_link_closed(id, link, "connection refused", now);
             }
             LinkAction::Connect(link) => {
-                self.wallet.is_open = true;
-                self.pool.handle_link_connected(WALLET, link, now);
+                wallet.is_open = true;
+                self.pool.handle_link_connected(id, link, now);
             }
-            LinkAction::Close(_) => self.wallet.is_open = false,
-            LinkAction::Send(link, bytes) if self.wallet.is_open => {
+            LinkAction::Close(_) => wallet.is_open = false,
+            LinkAction::Send(link, bytes) if wallet.is_open => {
                 bytes.hash(&mut self.transcript);
-                let sent = self.wallet.sent.len();
-                let (method, reply) = self.wallet.receive(&bytes, &self.tree);
-                for (id, bytes) in &self.wallet.sent[sent..] {
-                    self.oracle.check_sent(id, bytes);
+                let sent = wallet.sent.len();
+                let (method, reply) = wallet.receive(&bytes, tree);
+                for (id, bytes) in &wallet.sent[sent..] {
+                    self.oracle.sides[chain].check_sent(id, bytes);
                 }
                 if let Some(point) = Point::before_answer(&method) {
                     self.point(point);
@@ -439,7 +479,7 @@ impl World {
                 if matches!(reply, Reply::Broken(_)) && method == "sendrawtransaction" {
                     self.oracle.mark("answer lost after sending");
                 }
-                self.pass_on(WALLET, link, reply);
+                self.pass_on(id, link, reply);
                 if let Some(point) = Point::after_answer(&method) {
                     self.point(point);
                 }
@@ -453,9 +493,10 @@ impl World {
             Reply::Bytes(bytes) => self.pool.handle_link_bytes(id, link, &bytes, self.now),
             Reply::Nothing => {}
             Reply::Broken(bytes) => {
-                match self.nodes.get_mut(id.node as usize) {
+                let Chain { nodes, wallet, .. } = &mut self.chains[usize::from(id.chain)];
+                match nodes.get_mut(usize::from(id.node)) {
                     Some(node) => node.close(link),
-                    None => self.wallet.is_open = false,
+                    None => wallet.is_open = false,
                 }
                 self.pool.handle_link_bytes(id, link, &bytes, self.now);
                 self.pool.handle_link_closed(id, link, "reset", self.now);
@@ -469,17 +510,22 @@ impl World {
     }
 
     /// A block of somebody else's on `parent`, with some of the transactions that wait.
-    pub fn mine_elsewhere(&mut self, parent: Hash) -> Hash {
+    pub fn mine_elsewhere(&mut self, chain: usize, parent: Hash) -> Hash {
         let hash: Hash = bytes::sha256d(&self.rng.next_u64().to_be_bytes());
-        let minable = self.wallet.minable(&self.tree, &parent);
+        let Chain { tree, wallet, .. } = &mut self.chains[chain];
+        let minable = wallet.minable(tree, &parent);
         let txs = minable.into_iter().filter(|_| self.rng.below(3) > 0).collect();
-        self.tree.add(hash, parent, None, txs, true);
+        tree.add(hash, parent, None, txs, true);
         hash
     }
 }
 
-fn id(node: usize) -> NodeId {
-    NodeId { chain: 0, node: node as u8 }
+fn id(chain: usize, node: usize) -> NodeId {
+    NodeId { chain: chain as u8, node: node as u8 }
+}
+
+fn wallet_id(chain: usize) -> NodeId {
+    NodeId { chain: chain as u8, node: NodeId::WALLET }
 }
 
 /// Whatever happened, the ledger that is left behind is true.

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use super::*;
+use crate::base::limits::EXTRANONCE1;
 use crate::coin::params::coin;
 use crate::coin::script::Script;
 use crate::coin::template::Template;
 use crate::pool::child::Children;
-use crate::pool::job::{JobId, JobParts, Jobs};
+use crate::pool::firmware::CoinbaseClass;
+use crate::pool::job::{Filled, JobId, JobParts, Jobs};
 use crate::pool::spec::{ChainSpec, NodeSpec, Terms};
 use crate::pool::split::Claim;
 
@@ -53,12 +55,14 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
     Job::build(&parts, Children::default()).unwrap()
 }
 
+fn filled(epoch: u32) -> Filled<'static> {
+    let class = CoinbaseClass::DEFAULT;
+    Filled { class, epoch, extranonce1: EXTRANONCE1_OF_RIG, extranonce2: &EXTRANONCE2 }
+}
+
 fn submission(job: &Job) -> Submission<'static> {
     Submission {
-        class: CoinbaseClass::DEFAULT,
-        epoch: 0,
-        extranonce1: EXTRANONCE1_OF_RIG,
-        extranonce2: &EXTRANONCE2,
+        filled: filled(0),
         ntime: job.ntime,
         nonce: 0,
         version_bits: None,
@@ -109,8 +113,8 @@ fn every_refusal_has_its_reason_and_a_block_is_tried_all_the_same() {
     refused(|_, share| share.version_bits = Some(0x2000), Reject::VersionBits, 20);
     let outside = |_: &mut Job, share: &mut Submission| (share.version_mask, share.version_bits) = (MASK, Some(1));
     refused(outside, Reject::VersionBits, 20);
-    refused(|_, share| share.extranonce2 = &EXTRANONCE2[1..], Reject::Extranonce2Length(8), 20);
-    refused(|_, share| share.extranonce2 = &[], Reject::Extranonce2Length(8), 20);
+    refused(|_, share| share.filled.extranonce2 = &EXTRANONCE2[1..], Reject::Extranonce2Length(8), 20);
+    refused(|_, share| share.filled.extranonce2 = &[], Reject::Extranonce2Length(8), 20);
 }
 
 #[test]
@@ -144,9 +148,9 @@ fn the_same_share_counts_once_and_every_other_one_counts() {
     let share = Submission { version_mask: MASK, ..submission(&job) };
     let variants = [
         share,
-        Submission { epoch: 1, ..share },
-        Submission { extranonce1: [1, 2, 3, 5], ..share },
-        Submission { extranonce2: &[8; 8], ..share },
+        Submission { filled: filled(1), ..share },
+        Submission { filled: Filled { extranonce1: [1, 2, 3, 5], ..share.filled }, ..share },
+        Submission { filled: Filled { extranonce2: &[8; 8], ..share.filled }, ..share },
         Submission { ntime: share.ntime + 1, ..share },
         Submission { version_bits: Some(0x2000), ..share },
     ];
@@ -176,11 +180,7 @@ fn no_header_belongs_to_two_jobs_or_to_two_sendings_of_one() {
     let mut roots = std::collections::BTreeSet::new();
     for job in &jobs {
         for epoch in [0, 1, 2, 300] {
-            assert!(
-                roots.insert(job.coinbase_id(CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2)),
-                "{} {epoch}",
-                job.seq
-            );
+            assert!(roots.insert(job.coinbase_id(&filled(epoch))), "{} {epoch}", job.seq);
         }
     }
 }
@@ -207,14 +207,14 @@ fn what_rigs_are_told_hashes_to_what_is_judged() {
         let bytes = |index: usize| hex::decode(line["params"][index].as_str().unwrap()).unwrap();
         let coinbase = [&bytes(2)[..], &EXTRANONCE1_OF_RIG, &EXTRANONCE2, &bytes(3)].concat();
         let id = crate::coin::pow::sha256d(&coinbase);
-        assert_eq!(id, job.coinbase_id(CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2));
-        let share = with_nonce(&job, &Submission { epoch, ..submission(&job) }, true);
+        assert_eq!(id, job.coinbase_id(&filled(epoch)));
+        let share = with_nonce(&job, &Submission { filled: filled(epoch), ..submission(&job) }, true);
         let header = judged(&job, &share).solves.unwrap().header;
         let root = bytes_of_branch(&line)
             .iter()
             .fold(id, |root, node| crate::coin::pow::sha256d(&[root.as_slice(), node].concat()));
         assert_eq!(header[36..68], root);
-        let block = job.assemble(&header, CoinbaseClass::DEFAULT, epoch, EXTRANONCE1_OF_RIG, &EXTRANONCE2);
+        let block = job.assemble(&header, &filled(epoch));
         assert_eq!(block[..80], header);
         // The coinbase in the block is the one that was hashed, with its witness.
         let stripped = [&coinbase[..4], &[0, 1], &coinbase[4..coinbase.len() - 4]].concat();

@@ -1,5 +1,6 @@
 //! Whom a payment from the wallet pays, and whom not and why. A pure choice: never asks a wallet.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::base::amount::format_amount;
@@ -61,6 +62,8 @@ pub enum Reason {
     Dust(u64),
     /// The script has no address.
     NoAddress,
+    /// Another account is paid at the same address, which nodes refuse to be named twice in one transaction.
+    SameAddress,
     /// Larger sums fill the transaction already.
     Full(usize),
     /// The wallet has not enough for this one too.
@@ -75,6 +78,7 @@ impl fmt::Display for Reason {
             Reason::Threshold(least) => write!(f, "below the threshold of {}", format_amount(*least)),
             Reason::Dust(least) => write!(f, "below {}, which nodes don't relay", format_amount(*least)),
             Reason::NoAddress => f.write_str("no address is known that the wallet could pay"),
+            Reason::SameAddress => f.write_str("a larger sum to the same address goes first"),
             Reason::Full(most) => write!(f, "{most} larger sums go first"),
             Reason::Funds => f.write_str("the wallet has not enough for it"),
         }
@@ -110,6 +114,7 @@ impl Plan {
         candidates.sort_by(|a, b| b.payable.cmp(&a.payable).then_with(|| a.script.cmp(&b.script)));
         let mut plan = Plan::default();
         let mut funds = bounds.funds;
+        let mut taken = BTreeSet::new();
         for candidate in candidates {
             let Candidate { miner, script, address, owed, reserved, payable } = candidate;
             let dust = bounds.dust.least(&script);
@@ -119,10 +124,12 @@ impl Plan {
                 _ if payable < bounds.threshold => Reason::Threshold(bounds.threshold),
                 _ if payable < dust => Reason::Dust(dust),
                 None => Reason::NoAddress,
+                Some(address) if taken.contains(&address) => Reason::SameAddress,
                 Some(_) if plan.outputs.len() >= bounds.max_outputs => Reason::Full(bounds.max_outputs),
                 Some(_) if payable > funds => Reason::Funds,
                 Some(address) => {
                     funds -= payable;
+                    taken.insert(address.clone());
                     plan.outputs.push(Planned { miner, script, address, amount: payable });
                     continue;
                 }
@@ -181,6 +188,17 @@ mod tests {
         case(&all, &BOUNDS, &[(2, 100)], &left_out);
         let dusty = Bounds { threshold: 0, ..BOUNDS };
         case(&[candidate(1, 49, 49), candidate(2, 50, 50)], &dusty, &[(2, 50)], &[(1, Reason::Dust(50))]);
+    }
+
+    #[test]
+    fn two_accounts_of_one_address_are_paid_one_after_the_other() {
+        let same = |miner, owed| Candidate {
+            script: Script::p2pkh(&[9; 20]),
+            address: Some("a9".into()),
+            ..candidate(miner, owed, owed)
+        };
+        let all = [same(1, 300), same(2, 500), candidate(3, 400, 400)];
+        case(&all, &BOUNDS, &[(2, 500), (3, 400)], &[(1, Reason::SameAddress)]);
     }
 
     #[test]

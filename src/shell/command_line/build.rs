@@ -12,6 +12,7 @@ use crate::base::limits;
 use crate::pool::spec::NodeSpec;
 use crate::shell::bench::{hot, ledger::Options, load, vardiff};
 use crate::shell::config::DEFAULT_PATH;
+use crate::shell::demo;
 use crate::shell::ledger::{Task, Which, verify};
 use crate::shell::url::http_url;
 
@@ -30,7 +31,11 @@ impl Entry {
             "run" => Command::Run { config: config() },
             "check" => Command::Check { config: config() },
             "board" => Command::Board { config: config() },
-            "demo" => Command::Demo { seconds: seconds(values)?, data_dir: path(&DATA_DIR) },
+            "demo" => Command::Demo(demo::Options {
+                seconds: seconds(values)?,
+                data_dir: path(&DATA_DIR),
+                merge: values.contains_key(MERGE.name),
+            }),
             "status" => Command::Status { url: url(values)? },
             "call" => {
                 let mut words = operands.into_iter().map(|word| word.to_string_lossy().into_owned());

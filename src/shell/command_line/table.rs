@@ -34,6 +34,8 @@ pub(super) const SECONDS: Flag =
     Flag { name: "seconds", value: "N", about: "end after so many seconds (default: at Ctrl-C)" };
 pub(super) const DATA_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "keep the ledger here (default: removed at the end)" };
+pub(super) const MERGE: Flag =
+    Flag { name: "merge", value: "", about: "mine two more chains with the first, by the same hashes" };
 pub(super) const URL: Flag =
     Flag { name: "url", value: "URL", about: "the pool's RPC port (default http://127.0.0.1:8080)" };
 pub(super) const TOKEN_FILE: Flag =
@@ -94,9 +96,10 @@ pub(super) const COMMANDS: &[Entry] = &[
     Entry {
         name: "demo",
         operands: "",
-        flags: &[SECONDS, DATA_DIR],
+        flags: &[MERGE, SECONDS, DATA_DIR],
         about: "run the whole pool with a chain and miners of its own",
-        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.",
+        more: "Needs no coin node and no rig: CPU miners mine a test chain over real stratum connections.\n\
+               --merge adds Dogecoin, whose blocks pay the miners as well, and Pepecoin, whose node's blocks are owed.",
     },
     Entry {
         name: "status",

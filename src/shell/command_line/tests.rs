@@ -25,8 +25,12 @@ fn every_command_is_read_with_its_options() {
     case("run --config a.json", Command::Run { config: "a.json".into() });
     case("check --config=a.json", Command::Check { config: "a.json".into() });
     case("board --config=a.json", Command::Board { config: "a.json".into() });
-    case("demo", Command::Demo { seconds: None, data_dir: None });
-    case("demo --data-dir d --seconds 5", Command::Demo { seconds: Some(5), data_dir: Some("d".into()) });
+    let demo = |seconds, data_dir: Option<&str>, merge| {
+        Command::Demo(demo::Options { seconds, data_dir: data_dir.map(PathBuf::from), merge })
+    };
+    case("demo", demo(None, None, false));
+    case("demo --data-dir d --seconds 5", demo(Some(5), Some("d"), false));
+    case("demo --merge", demo(None, None, true));
     case("status", Command::Status { url: local() });
     let which = |data_dir: Option<&str>| Which {
         config: "/etc/edgepool/edgepool.json".into(),

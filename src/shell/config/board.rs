@@ -176,6 +176,7 @@ pub(super) fn summary(board: &Board) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits;
     use serde_json::json;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEMAkmyv7s3G4i0oZkq3q6Wm8lq1d9mVQe8M0h1n0uJx farm";
@@ -197,7 +198,7 @@ mod tests {
             "hostname=barn\naddress=10.1.2.3/16\ngateway=10.1.0.1\ndns=9.9.9.9\ndns=fe80::1\nntp=10.1.0.1\nssh_key={KEY}\n"
         );
         assert_eq!(out, expected);
-        assert_eq!(result.unwrap_err().0, ["pools: must be a list of 1 to 8, not of 0"]);
+        assert_eq!(result.unwrap_err().0, [format!("pools: must be a list of 1 to {}, not of 0", limits::POOLS)]);
     }
 
     #[test]

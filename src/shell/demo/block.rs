@@ -1,9 +1,11 @@
 //! A submitted block taken apart into what the rules look at. Judges nothing but the serialisation.
 
 use crate::base::Hash32;
+use crate::coin::auxpow::{VERSION_FLAG, check::Proof};
 use crate::coin::block::HEADER;
 use crate::coin::coinbase::{COMMITMENT_TAG, TxOut};
 use crate::coin::encode::{ReadError, Reader, varint_len};
+use crate::coin::params::Coin;
 use crate::coin::pow::sha256d;
 use crate::coin::script::Script;
 
@@ -35,7 +37,11 @@ pub struct Header {
 #[derive(Clone, Debug)]
 pub struct Block<'a> {
     pub header: Header,
+    /// The work of a parent block, where the header says that there is one.
+    pub proof: Option<Proof<'a>>,
     pub transactions: Vec<Transaction<'a>>,
+    /// Bytes of all of it.
+    pub size: usize,
 }
 
 /// A transaction.
@@ -63,16 +69,18 @@ pub struct Input<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Reads a whole block; nothing may be left over.
-    pub fn decode(bytes: &'a [u8]) -> Result<Block<'a>, Undecodable> {
+    /// Reads a whole block of a coin; nothing may be left over.
+    pub fn decode(bytes: &'a [u8], coin: &Coin) -> Result<Block<'a>, Undecodable> {
         let mut reader = Reader::new(bytes);
         let header = Header::read(&mut reader)?;
+        let has_proof = coin.auxpow.is_some() && header.version & VERSION_FLAG != 0;
+        let proof = has_proof.then(|| Proof::read(&mut reader)).transpose()?;
         let mut transactions = Vec::new();
         for _ in 0..reader.varint()? {
             transactions.push(Transaction::read(&mut reader)?);
         }
         reader.finish()?;
-        Ok(Block { header, transactions })
+        Ok(Block { header, proof, transactions, size: bytes.len() })
     }
 
     /// Weight units (BIP 141).

@@ -1,12 +1,13 @@
-//! What the demo's node can be asked, and its answers: the calls of litecoind 0.21 that a pool makes, and a few for
-//! a person who looks.
+//! What the demo's nodes can be asked, and their answers: the calls of litecoind 0.21 and dogecoind 1.14 that a pool
+//! makes, and a few for a person who looks.
 
 use serde_json::{Value, json};
 
-use super::chain::{Chain, SubmitError};
+use super::block::{Block, Input, Transaction};
+use super::chain::{Chain, ChainBlock, ProofError, SubmitError};
 use super::node::{PULSE, Service};
 use crate::base::amount::format_amount;
-use crate::base::{Hash32, display_hash, parse_hash};
+use crate::base::{display_hash, parse_hash};
 use crate::coin::address;
 use crate::coin::coinbase::TxOut;
 use crate::coin::encode::decode_hex;
@@ -18,7 +19,7 @@ const WRONG_TYPE: i64 = -1;
 const NOT_FOUND: i64 = -5;
 /// A parameter makes no sense.
 const INVALID_PARAMETER: i64 = -8;
-/// Bytes are not a block.
+/// Bytes are not a block, or not a proof.
 const UNDECODABLE: i64 = -22;
 /// A long poll that waits for nothing but transactions waits this long.
 const LONG_POLL_MS: u64 = 60_000;
@@ -41,6 +42,8 @@ impl Calls<'_> {
         match method {
             "getblocktemplate" => self.template(),
             "submitblock" => self.submit(),
+            "createauxblock" if self.is_merged() => self.create_aux_block(),
+            "submitauxblock" if self.is_merged() => self.submit_aux_block(),
             "getblockhash" => self.block_hash(),
             "getbestblockhash" => Ok(display_hash(&self.service.lock().best_hash()).into()),
             "getblockcount" => Ok(self.service.lock().height().into()),
@@ -48,16 +51,21 @@ impl Calls<'_> {
             "getconnectioncount" => Ok(PEERS.into()),
             "getnetworkinfo" => Ok(network_info()),
             "getblock" => self.block(),
+            "getblockheader" => self.header(),
             _ => Err(RpcError::new(METHOD_NOT_FOUND, "Method not found")),
         }
     }
 
     fn template(&self) -> Answer {
         let request = self.params.first().unwrap_or(&Value::Null);
-        let names = |rule: &str| request["rules"].as_array().is_some_and(|rules| rules.iter().any(|name| name == rule));
-        if !names("segwit") || !names("mweb") {
-            let advice = "getblocktemplate must be called with the segwit & mweb rule sets \
-                          (call with {\"rules\": [\"mweb\", \"segwit\"]})";
+        let names =
+            |rule: &&str| request["rules"].as_array().is_some_and(|rules| rules.iter().any(|name| name == *rule));
+        let needed = self.service.lock().spec().coin.template_rules;
+        if !needed.iter().all(names) {
+            let sets = needed.join(" & ");
+            let advice = format!(
+                "getblocktemplate must be called with the {sets} rule sets (call with {{\"rules\": {needed:?}}})"
+            );
             return Err(RpcError::new(INVALID_PARAMETER, advice));
         }
         if let Some(id) = request.get("longpollid") {
@@ -107,6 +115,38 @@ impl Calls<'_> {
         }
     }
 
+    fn is_merged(&self) -> bool {
+        self.service.lock().spec().coin.auxpow.is_some()
+    }
+
+    fn create_aux_block(&self) -> Answer {
+        let now_s = self.service.now_s();
+        let mut chain = self.service.lock();
+        let payee = address::parse(self.text(0)?, chain.spec().coin, chain.spec().network);
+        let payee = payee.map_err(|_| RpcError::new(INVALID_PARAMETER, "Invalid coinbase payout address"))?;
+        Ok(chain.create_aux_block(&payee.script, now_s))
+    }
+
+    fn submit_aux_block(&self) -> Answer {
+        let undecodable = || RpcError::new(UNDECODABLE, "AuxPow decode failed");
+        let hash = parse_hash(self.text(0)?)
+            .ok_or_else(|| RpcError::new(INVALID_PARAMETER, "hash must be of length 64 and hexadecimal"))?;
+        let proof = decode_hex(self.text(1)?).ok_or_else(undecodable)?;
+        let now_s = self.service.now_s();
+        match self.service.lock().submit_aux_block(&hash, &proof, now_s) {
+            Ok(()) => {
+                self.service.changed.notify_all();
+                Ok(true.into())
+            }
+            Err(ProofError::Undecodable) => Err(undecodable()),
+            Err(ProofError::Unknown) => Err(RpcError::new(INVALID_PARAMETER, "block hash unknown")),
+            Err(ProofError::Rejected(reason)) => {
+                log::info!("the demo's node refuses a proof: {reason}");
+                Ok(false.into())
+            }
+        }
+    }
+
     fn block_hash(&self) -> Answer {
         let height = self.params.first().and_then(Value::as_i64);
         let height = height.ok_or_else(|| RpcError::new(WRONG_TYPE, "JSON value is not an integer as expected"))?;
@@ -118,7 +158,7 @@ impl Calls<'_> {
     fn chain_info(&self) -> Value {
         let chain = self.service.lock();
         json!({
-            "chain": Chain::network().chain_name(),
+            "chain": chain.spec().network.chain_name(),
             "blocks": chain.height(),
             "headers": chain.height(),
             "bestblockhash": display_hash(&chain.best_hash()),
@@ -129,38 +169,74 @@ impl Calls<'_> {
         })
     }
 
-    /// As with verbosity 2, as far as the chain remembers: of transactions beside the coinbase only the ids.
+    /// The bytes where verbosity is 0 or `false`, otherwise as with 2.
     fn block(&self) -> Answer {
-        let hash = parse_hash(self.text(0)?)
-            .ok_or_else(|| RpcError::new(INVALID_PARAMETER, "blockhash must be of length 64 and hexadecimal"))?;
         let chain = self.service.lock();
-        let height = chain.find(&hash);
-        let block = height.and_then(|height| chain.block(height));
-        let block = block.ok_or_else(|| RpcError::new(NOT_FOUND, "Block not found"))?;
-        let neighbour = |height: Option<u32>| {
-            height.and_then(|height| chain.block_hash(height)).map_or(Value::Null, |hash| display_hash(&hash).into())
-        };
-        let transaction = |(index, txid): (usize, &Hash32)| {
-            let outputs: &[TxOut] = if index == 0 { &block.outputs } else { &[] };
-            json!({"txid": display_hash(txid), "vout": outputs.iter().enumerate().map(output).collect::<Vec<Value>>()})
-        };
+        let block = self.named(&chain)?;
+        if self.params.get(1).is_some_and(|verbosity| *verbosity == 0 || *verbosity == false) {
+            return Ok(hex::encode(&block.bytes).into());
+        }
+        Ok(described(&chain, block))
+    }
+
+    fn header(&self) -> Answer {
+        let chain = self.service.lock();
+        let block = self.named(&chain)?;
         Ok(json!({
             "hash": display_hash(&block.hash),
             "confirmations": chain.height() - block.height + 1,
             "height": block.height,
             "time": block.time,
             "bits": format!("{:08x}", block.bits),
-            "nTx": block.txids.len(),
-            "previousblockhash": neighbour(block.height.checked_sub(1)),
-            "nextblockhash": neighbour(block.height.checked_add(1)),
-            "tx": block.txids.iter().enumerate().map(transaction).collect::<Vec<Value>>(),
         }))
+    }
+
+    /// The block whose id is the first parameter.
+    fn named<'c>(&self, chain: &'c Chain) -> Result<&'c ChainBlock, RpcError> {
+        let hash = parse_hash(self.text(0)?)
+            .ok_or_else(|| RpcError::new(INVALID_PARAMETER, "blockhash must be of length 64 and hexadecimal"))?;
+        let block = chain.find(&hash).and_then(|height| chain.block(height));
+        block.ok_or_else(|| RpcError::new(NOT_FOUND, "Block not found"))
     }
 
     fn text(&self, index: usize) -> Result<&str, RpcError> {
         let text = self.params.get(index).and_then(Value::as_str);
         text.ok_or_else(|| RpcError::new(WRONG_TYPE, "JSON value is not a string as expected"))
     }
+}
+
+/// What `getblock` tells of a block.
+fn described(chain: &Chain, block: &ChainBlock) -> Value {
+    let neighbour = |height: Option<u32>| {
+        height.and_then(|height| chain.block_hash(height)).map_or(Value::Null, |hash| display_hash(&hash).into())
+    };
+    // Of what was there from the start there is nothing but its header.
+    let read = Block::decode(&block.bytes, chain.spec().coin);
+    let transactions = read.map_or(Vec::new(), |read| read.transactions);
+    json!({
+        "hash": display_hash(&block.hash),
+        "confirmations": chain.height() - block.height + 1,
+        "height": block.height,
+        "time": block.time,
+        "bits": format!("{:08x}", block.bits),
+        "nTx": transactions.len(),
+        "previousblockhash": neighbour(block.height.checked_sub(1)),
+        "nextblockhash": neighbour(block.height.checked_add(1)),
+        "tx": transactions.iter().map(|transaction| described_transaction(chain, transaction)).collect::<Vec<Value>>(),
+    })
+}
+
+fn described_transaction(chain: &Chain, transaction: &Transaction<'_>) -> Value {
+    let input = |input: &Input<'_>| match transaction.is_coinbase() {
+        true => json!({ "coinbase": hex::encode(input.script) }),
+        false => json!({ "txid": display_hash(&input.spent), "vout": input.index }),
+    };
+    let outputs = transaction.outputs.iter().enumerate();
+    json!({
+        "txid": display_hash(&transaction.txid),
+        "vin": transaction.inputs.iter().map(input).collect::<Vec<Value>>(),
+        "vout": outputs.map(|output| described_output(chain, output)).collect::<Vec<Value>>(),
+    })
 }
 
 fn network_info() -> Value {
@@ -174,14 +250,14 @@ fn network_info() -> Value {
     })
 }
 
-fn output((place, output): (usize, &TxOut)) -> Value {
+fn described_output(chain: &Chain, (place, output): (usize, &TxOut)) -> Value {
     let value: Value = serde_json::from_str(&format_amount(output.value)).expect("an amount is a number of JSON too");
     json!({
         "value": value,
         "n": place,
         "scriptPubKey": {
             "hex": hex::encode(output.script.as_bytes()),
-            "addresses": Vec::from_iter(address::encode(&output.script, Chain::coin(), Chain::network())),
+            "addresses": Vec::from_iter(address::encode(&output.script, chain.spec().coin, chain.spec().network)),
         },
     })
 }

@@ -1,48 +1,36 @@
-//! A Litecoin-like regtest chain in memory, as a state machine: templates out, blocks in. It judges a block as
-//! litecoind does, but for what it spends: there are no coins but those that the mempool makes up. Has no
-//! sockets and no clock; time is an argument.
+//! A regtest chain in memory, as a state machine: templates out, blocks in. It judges a block as the coin's own node
+//! does, and its proof of merged mining too, but for what it spends: there are no coins but those that the mempool makes
+//! up. Has no sockets and no clock; time is an argument.
+
+mod auxblock;
+mod template;
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
 use super::block::{Block, Transaction};
-use super::mempool::{Mempool, Waiting};
+use super::mempool::Mempool;
 use super::retarget::{self, Step};
-use super::rules::{self, Place, VERSION, WEIGHT_LIMIT};
+use super::rules::{self, Place};
 use crate::base::{Hash32, display_hash};
 use crate::coin::block::{block_id, header};
-use crate::coin::coinbase::{COMMITMENT_TAG, TxOut};
+use crate::coin::coinbase::TxOut;
 use crate::coin::difficulty::Target;
-use crate::coin::merkle;
-use crate::coin::params::{Coin, Network, coin};
 use crate::coin::uint::U256;
 
-/// What a coinbase may pay beside the fees, in base units. It never halves: a demo that runs for long shall still
-/// have something to pay.
-pub const SUBSIDY: u64 = 1_250_000_000;
+pub use super::spec::ChainSpec;
+pub use auxblock::ProofError;
+
 /// Blocks whose contents are kept; of older ones only what the chain needs is.
 pub const KEPT_BLOCKS: usize = 1_000;
 /// Blocks whose median time the next one must be after.
 const MEDIAN_BLOCKS: usize = 11;
-
-/// What a chain is made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainSpec {
-    /// A block shall come this often, in seconds.
-    pub block_interval_s: u32,
-    /// Hashes that the first block takes on average; at least 2.
-    pub start_hashes: u64,
-    /// Where the transactions' chance comes from.
-    pub seed: u64,
-}
 
 /// Why a block did not become the tip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {
     /// The bytes are no block (RPC error −22).
     Undecodable,
-    /// litecoind's word for it: `high-hash`, `duplicate`, `inconclusive` …
+    /// The node's word for it: `high-hash`, `duplicate`, `inconclusive` …
     Rejected(&'static str),
 }
 
@@ -69,6 +57,18 @@ pub struct ChainBlock {
     pub outputs: Vec<TxOut>,
     /// The ids of its transactions, the coinbase first.
     pub txids: Vec<Hash32>,
+    /// The id of the parent block whose work it stands by, where it was merge-mined.
+    pub parent: Option<Hash32>,
+    /// The whole block as it was submitted; empty for what was there from the start.
+    pub bytes: Vec<u8>,
+}
+
+impl ChainBlock {
+    /// The id of the block whose header was solved for it: its own, or its parent's. Blocks of several chains that one
+    /// nonce won have this in common.
+    pub fn solved(&self) -> Hash32 {
+        self.parent.unwrap_or(self.hash)
+    }
 }
 
 /// What is kept of every block.
@@ -88,29 +88,31 @@ pub struct Chain {
     /// The last blocks.
     recent: VecDeque<ChainBlock>,
     mempool: Mempool,
+    /// Blocks of its own that wait for a proof.
+    made: Vec<auxblock::Made>,
 }
 
 impl Chain {
-    /// A chain of a genesis block made at this time.
+    /// A chain as it stands at this time: of the genesis block, or as high as it must be for merged mining. Those blocks
+    /// came at the pace that is wanted, and nobody mined them.
     pub fn new(spec: ChainSpec, now_s: u32) -> Chain {
+        let mempool = Mempool::new(spec.seed, now_s, spec.coin);
+        let mut chain = Chain { spec, links: Vec::new(), recent: VecDeque::new(), mempool, made: Vec::new() };
         let bits = compact(spec.start_hashes);
-        let hash = block_id(&header(VERSION, &[0; 32], &[0; 32], now_s, bits, 0));
-        let genesis =
-            ChainBlock { hash, height: 0, time: now_s, bits, fees: 0, outputs: Vec::new(), txids: Vec::new() };
-        let mempool = Mempool::new(spec.seed, now_s);
-        let mut chain = Chain { spec, links: Vec::new(), recent: VecDeque::new(), mempool };
-        chain.append(genesis);
+        let mut prev = [0; 32];
+        for height in 0..=spec.first_height() {
+            let time = now_s.saturating_sub((spec.first_height() - height) * spec.block_interval_s.max(1));
+            let hash = block_id(&header(rules::version(spec.coin), &prev, &[0; 32], time, bits, 0));
+            let (outputs, txids, bytes) = (Vec::new(), Vec::new(), Vec::new());
+            chain.append(ChainBlock { hash, height, time, bits, fees: 0, outputs, txids, parent: None, bytes });
+            prev = hash;
+        }
         chain
     }
 
-    /// The row of the coin table that it follows, but for the extension block: it has none.
-    pub fn coin() -> &'static Coin {
-        coin("litecoin").expect("litecoin is in the table")
-    }
-
-    /// The network: where its addresses start with `rltc`.
-    pub fn network() -> &'static Network {
-        Chain::coin().network("regtest").expect("litecoin has a regtest")
+    /// What it was made with.
+    pub fn spec(&self) -> &ChainSpec {
+        &self.spec
     }
 
     /// The height of the tip.
@@ -134,66 +136,36 @@ impl Chain {
         self.recent.get(height.checked_sub(oldest)? as usize)
     }
 
+    /// The last [`KEPT_BLOCKS`], the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &ChainBlock> {
+        self.recent.iter().rev()
+    }
+
     /// What a long poll is asked with: the tip and how many transactions have come.
     pub fn long_poll_id(&mut self, now_s: u32) -> String {
         self.mempool.advance(now_s);
         format!("{}{}", display_hash(&self.best_hash()), self.mempool.arrivals())
     }
 
-    /// The `result` of getblocktemplate in litecoind's shape.
-    pub fn template(&mut self, now_s: u32) -> Value {
-        let long_poll_id = self.long_poll_id(now_s);
-        let place = self.place_after(self.height());
-        let target = Target::from_compact(place.bits).expect("the bits of a place are a target");
-        let mintime = place.median_time.saturating_add(1);
-        let waiting = self.mempool.waiting();
-        let wtxids: Vec<Hash32> = waiting.iter().map(|transaction| transaction.wtxid).collect();
-        let commitment = [COMMITMENT_TAG.as_slice(), &merkle::witness_commitment(&wtxids)].concat();
-        let fees: u64 = waiting.iter().map(|transaction| transaction.fee).sum();
-        json!({
-            "capabilities": ["proposal"],
-            "version": VERSION,
-            "rules": ["csv", "!segwit", "taproot"],
-            "vbavailable": {},
-            "vbrequired": 0,
-            "previousblockhash": display_hash(&self.best_hash()),
-            "transactions": waiting.iter().map(|transaction| entry(transaction, waiting)).collect::<Vec<Value>>(),
-            "coinbaseaux": {},
-            "coinbasevalue": SUBSIDY + fees,
-            "longpollid": long_poll_id,
-            "target": hex::encode(target.value().to_be_bytes()),
-            "mintime": mintime,
-            "mutable": ["time", "transactions", "prevblock"],
-            "noncerange": "00000000ffffffff",
-            "sigoplimit": 80_000,
-            "sizelimit": 4_000_000,
-            "weightlimit": WEIGHT_LIMIT,
-            "curtime": now_s.max(mintime),
-            "bits": format!("{:08x}", place.bits),
-            "height": place.height,
-            "default_witness_commitment": hex::encode(commitment),
-        })
-    }
-
     /// Makes a block the tip, or says why not. A valid block beside the tip is `inconclusive` and not kept: what was
     /// first stays.
     pub fn submit(&mut self, bytes: &[u8], now_s: u32) -> Result<(), SubmitError> {
-        let block = Block::decode(bytes).map_err(|_| SubmitError::Undecodable)?;
+        let block = Block::decode(bytes, self.spec.coin).map_err(|_| SubmitError::Undecodable)?;
         let hash = block_id(&block.header.bytes);
         if self.find(&hash).is_some() {
             return Err("duplicate".into());
         }
-        rules::check(&block)?;
+        rules::check(&block, self.spec.coin)?;
         let parent = self.find(&block.header.prev).ok_or("prev-blk-not-found")?;
         let place = self.place_after(parent);
-        rules::check_in_place(&block, &place, now_s)?;
+        rules::check_in_place(&block, &place, self.spec.coin, now_s)?;
         if parent != self.height() {
             return Err("inconclusive".into());
         }
         let (coinbase, others) = rules::split(&block)?;
         let fees = self.mempool.fees(others).ok_or("bad-txns-inputs-missingorspent")?;
         let paid = coinbase.outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
-        if paid.is_none_or(|paid| paid > SUBSIDY + fees) {
+        if paid.is_none_or(|paid| paid > self.spec.subsidy + fees) {
             return Err("bad-cb-amount".into());
         }
         self.mempool.handle_block(others);
@@ -205,6 +177,8 @@ impl Chain {
             fees,
             outputs: coinbase.outputs.clone(),
             txids: block.transactions.iter().map(|Transaction { txid, .. }| *txid).collect(),
+            parent: block.proof.as_ref().map(|proof| block_id(&proof.parent)),
+            bytes: bytes.to_vec(),
         });
         Ok(())
     }
@@ -234,32 +208,17 @@ impl Chain {
         let steps: Vec<Step> = last(retarget::WINDOW + 1).iter().map(step).collect();
         let mut times: Vec<u32> = last(MEDIAN_BLOCKS).iter().map(|link| link.time).collect();
         times.sort_unstable();
-        Place {
-            height: parent + 1,
-            bits: compact(retarget::next_hashes(&steps, self.spec.block_interval_s)),
-            median_time: times[times.len() / 2],
-        }
+        let bits = match self.spec.block_interval_s {
+            0 => self.links[parent as usize].bits,
+            interval_s => compact(retarget::next_hashes(&steps, interval_s)),
+        };
+        Place { height: parent + 1, bits, median_time: times[times.len() / 2] }
     }
-}
-
-/// A template's entry for a transaction.
-fn entry(transaction: &Waiting, all: &[Waiting]) -> Value {
-    let needed = all.iter().position(|other| Some(other.txid) == transaction.parent).map(|place| place + 1);
-    json!({
-        "data": hex::encode(&transaction.data),
-        "txid": display_hash(&transaction.txid),
-        "hash": display_hash(&transaction.wtxid),
-        "depends": Vec::from_iter(needed),
-        "fee": transaction.fee,
-        "sigops": transaction.sigops,
-        "weight": transaction.weight,
-    })
 }
 
 /// The compact target that takes so many hashes on average.
 fn compact(hashes: u64) -> u32 {
-    // Two hashes are regtest's easiest target.
-    let target = Target::new(U256::MAX.div_u64(hashes.max(2)));
+    let target = Target::new(U256::MAX.div_u64(hashes.max(1)));
     target.expect("a quotient by 64 bits leaves 192").to_compact()
 }
 

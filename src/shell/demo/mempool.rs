@@ -5,6 +5,7 @@ use super::block::Transaction;
 use crate::base::Hash32;
 use crate::base::rng::Rng;
 use crate::coin::encode::{Reader, write_bytes, write_push, write_varint};
+use crate::coin::params::Coin;
 use crate::coin::script::Script;
 
 /// Most that wait; no more arrive until some are mined.
@@ -14,8 +15,8 @@ const ARRIVAL_S: u32 = 2;
 /// Up to so many arrive at once with every block, at least one: templates are made right after blocks, and would
 /// mostly be empty.
 const WITH_BLOCK: u64 = 6;
-/// Fees in base units: the least, and the room above.
-const FEE: (u64, u64) = (1_000, 40_000);
+/// Fees in fifths of what is dust to the coin: the least, and the room above.
+const FEE: (u64, u64) = (1, 40);
 /// Bytes of a signature and of a public key as they are pushed.
 const SIGNATURE: usize = 71;
 const PUBLIC_KEY: usize = 33;
@@ -38,6 +39,7 @@ pub struct Waiting {
 /// All that wait, each after what it needs.
 #[derive(Clone, Debug)]
 pub struct Mempool {
+    coin: &'static Coin,
     waiting: Vec<Waiting>,
     rng: Rng,
     last_arrival_s: u32,
@@ -45,8 +47,10 @@ pub struct Mempool {
 }
 
 impl Mempool {
-    pub fn new(seed: u64, now_s: u32) -> Mempool {
-        let mut mempool = Mempool { waiting: Vec::new(), rng: Rng::new(seed), last_arrival_s: now_s, arrivals: 0 };
+    /// Transactions of this coin.
+    pub fn new(seed: u64, now_s: u32, coin: &'static Coin) -> Mempool {
+        let (waiting, rng) = (Vec::new(), Rng::new(seed));
+        let mut mempool = Mempool { coin, waiting, rng, last_arrival_s: now_s, arrivals: 0 };
         mempool.handle_block(&[]);
         mempool
     }
@@ -71,6 +75,11 @@ impl Mempool {
 
     pub fn waiting(&self) -> &[Waiting] {
         &self.waiting
+    }
+
+    /// What all that wait pay, in base units.
+    pub fn all_fees(&self) -> u64 {
+        self.waiting.iter().map(|transaction| transaction.fee).sum()
     }
 
     /// The fees of a block's transactions in base units; none unless all wait here with just these witnesses, and
@@ -107,9 +116,10 @@ impl Mempool {
         self.arrivals += 1;
     }
 
-    /// Every second one has a witness; every fourth spends the one before it.
+    /// Where the coin has witnesses every second one has one; every fourth spends the one before it.
     fn make(&mut self) -> Waiting {
-        let has_witness = self.arrivals.is_multiple_of(2);
+        let segwit = self.coin.segwit;
+        let has_witness = segwit && self.arrivals.is_multiple_of(2);
         let parent = self.waiting.last().filter(|_| self.arrivals % 4 == 3).map(|parent| parent.txid);
         let spent = parent.unwrap_or_else(|| self.random());
         let (signature, key) = (self.random::<SIGNATURE>(), self.random::<PUBLIC_KEY>());
@@ -128,7 +138,8 @@ impl Mempool {
         }
         write_bytes(&mut data, &unlocking);
         data.extend_from_slice(&[0xff; 4]);
-        let change = Script::witness(0, &self.random::<20>()).expect("twenty bytes are a program of version 0");
+        let change = self.random::<20>();
+        let change = Script::witness(0, &change).filter(|_| segwit).unwrap_or_else(|| Script::p2pkh(&change));
         let outputs = [Script::p2pkh(&self.random()), change];
         write_varint(&mut data, outputs.len() as u64);
         for script in &outputs {
@@ -144,9 +155,9 @@ impl Mempool {
 
         let read = Transaction::read(&mut Reader::new(&data)).expect("what is written here can be read");
         let (txid, wtxid, weight) = (read.txid, read.wtxid, read.weight());
-        // One for the legacy output, four times; and one for the input, unscaled, where it has a witness.
-        let sigops = 4 + u64::from(has_witness);
-        let fee = FEE.0 + self.rng.below(FEE.1);
+        // With segwit one for the legacy output, four times, and one for the input, unscaled, where it has a witness.
+        let sigops = if segwit { 4 + u64::from(has_witness) } else { 2 };
+        let fee = (FEE.0 + self.rng.below(FEE.1)) * self.coin.dust.least(&outputs[0]) / 5 + self.rng.below(1_000);
         Waiting { data, txid, wtxid, fee, weight, sigops, parent }
     }
 

@@ -1,5 +1,5 @@
-//! The demo's chain as a coin node: HTTP and JSON-RPC on a loopback port, in litecoind's shapes, so that the pool's
-//! ordinary client talks to it as to any node. A thread for each connection, as a node has; the pool stays with its
+//! A chain of the demo as a coin node: HTTP and JSON-RPC on a loopback port, in the shapes of litecoind and dogecoind, so
+//! that the pool's ordinary client talks to it as to any node. A thread for each connection, as a node has; the pool stays with its
 //! one. Knows only the calls that a pool and a curious person make.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -52,9 +52,12 @@ impl EmbeddedNode {
     /// Serves `chain` on a free port of 127.0.0.1 to whoever shows `cookie`, which is `user:password` as in a node's
     /// cookie file.
     pub fn start(chain: Chain, cookie: &str) -> io::Result<EmbeddedNode> {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        EmbeddedNode::serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, Arc::new(Mutex::new(chain)), cookie)
+    }
+
+    /// The same on a socket that is bound already: a node that comes back with its chain.
+    pub fn serve(socket: TcpListener, chain: Arc<Mutex<Chain>>, cookie: &str) -> io::Result<EmbeddedNode> {
         let addr = socket.local_addr()?;
-        let chain = Arc::new(Mutex::new(chain));
         let service = Arc::new(Service {
             chain: chain.clone(),
             changed: Condvar::new(),

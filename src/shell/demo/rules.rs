@@ -1,17 +1,24 @@
-//! What makes a block valid by itself and in its place, in litecoind's order and words (validation.cpp of 0.21).
-//! What it spends and pays is the chain's part.
+//! What makes a block valid by itself and in its place, in the order and the words of the coin's node (validation.cpp of
+//! litecoind 0.21, and of dogecoind 1.14 for a coin that is merge-mined). What it spends and pays is the chain's part.
 
 use super::block::{Block, Transaction};
 use crate::base::Hash32;
+use crate::coin::auxpow::VERSION_FLAG;
 use crate::coin::difficulty::Target;
 use crate::coin::encode::write_height;
-use crate::coin::params::Algorithm;
+use crate::coin::params::{AuxPow, Coin};
 use crate::coin::pow::sha256d;
 
-/// Most weight of a block.
+/// Most weight of a block, where it has one.
 pub const WEIGHT_LIMIT: usize = 4_000_000;
+/// Most bytes of a block, where it has no weight.
+pub const SIZE_LIMIT: usize = 1_000_000;
 /// The least version of a block: the top bits of BIP 9.
-pub const VERSION: u32 = 0x2000_0000;
+const VERSION: u32 = 0x2000_0000;
+/// The least lower byte of a version whose upper half is a chain id (BIP 65).
+const BASE_VERSION: u32 = 4;
+/// The version of blocks before there were chain ids.
+const LEGACY_VERSION: u32 = 1;
 /// A block may be from this far in the future, in seconds.
 const FUTURE_S: u32 = 7_200;
 /// How long the script of a coinbase may be.
@@ -26,30 +33,61 @@ pub struct Place {
     pub median_time: u32,
 }
 
+/// The version of a coin's blocks, before anything is voted for or merge-mined.
+pub fn version(coin: &Coin) -> u32 {
+    coin.auxpow.map_or(VERSION, |auxpow| auxpow.chain_id << 16 | BASE_VERSION)
+}
+
 /// What can be told without the chain.
-pub fn check(block: &Block<'_>) -> Result<(), &'static str> {
-    let pow = Algorithm::Scrypt.pow_hash(&block.header.bytes);
-    require(Target::from_compact(block.header.bits).is_some_and(|target| target.is_met_by(&pow)), "high-hash")?;
+pub fn check(block: &Block<'_>, coin: &Coin) -> Result<(), &'static str> {
+    check_work(block, coin)?;
     let txids = block.transactions.iter().map(|transaction| transaction.txid);
     require(merkle_root(txids.collect()) == block.header.root, "bad-txnmrklroot")?;
+    require(coin.segwit || block.size <= SIZE_LIMIT, "bad-blk-length")?;
     let (coinbase, others) = split(block)?;
     require(!others.iter().any(Transaction::is_coinbase), "bad-cb-multiple")?;
     require(coinbase.inputs.iter().all(|input| COINBASE_SCRIPT.contains(&input.script.len())), "bad-cb-length")
 }
 
-/// What depends on the blocks before it, and on the time.
-pub fn check_in_place(block: &Block<'_>, place: &Place, now_s: u32) -> Result<(), &'static str> {
+/// The block's own work, or that of its parent. Whatever is wrong with a proof has the same name; the log tells more, as
+/// dogecoind's does.
+fn check_work(block: &Block<'_>, coin: &Coin) -> Result<(), &'static str> {
     let header = &block.header;
+    let is_legacy = header.version == LEGACY_VERSION;
+    let has_id = |auxpow: AuxPow| is_legacy || header.version >> 16 == auxpow.chain_id;
+    require(coin.auxpow.is_none_or(has_id), "high-hash")?;
+    if let (Some(proof), Some(auxpow)) = (&block.proof, &coin.auxpow) {
+        let checked = proof.check(&header.bytes, auxpow, coin.algorithm);
+        return checked.map_err(|fault| {
+            log::info!("the node of {} refuses a proof: {fault}", coin.name);
+            "high-hash"
+        });
+    }
+    let pow = coin.algorithm.pow_hash(&header.bytes);
+    require(Target::from_compact(header.bits).is_some_and(|target| target.is_met_by(&pow)), "high-hash")
+}
+
+/// What depends on the blocks before it, and on the time.
+pub fn check_in_place(block: &Block<'_>, place: &Place, coin: &Coin, now_s: u32) -> Result<(), &'static str> {
+    let header = &block.header;
+    require(coin.auxpow.is_none() || header.version != LEGACY_VERSION, "late-legacy-block")?;
     require(header.bits == place.bits, "bad-diffbits")?;
     require(header.time > place.median_time, "time-too-old")?;
     require(header.time <= now_s.saturating_add(FUTURE_S), "time-too-new")?;
-    // The highest bit would make the version negative.
-    require((VERSION..=i32::MAX as u32).contains(&header.version), "bad-version")?;
+    let is_current = match coin.auxpow {
+        Some(_) => header.version % VERSION_FLAG >= BASE_VERSION,
+        // The highest bit would make the version negative.
+        None => (VERSION..=i32::MAX as u32).contains(&header.version),
+    };
+    require(is_current, "bad-version")?;
 
     let (coinbase, others) = split(block)?;
     let mut height = Vec::new();
     write_height(&mut height, place.height);
     require(coinbase.inputs.iter().all(|input| input.script.starts_with(&height)), "bad-cb-height")?;
+    if !coin.segwit {
+        return require(!block.transactions.iter().any(Transaction::has_witness), "unexpected-witness");
+    }
     check_witness(coinbase, others)?;
     require(block.weight() <= WEIGHT_LIMIT, "bad-blk-weight")
 }

@@ -17,7 +17,7 @@ use crate::coin::script::Script;
 use crate::coin::template::Template;
 use crate::pool::child::Children;
 use crate::pool::firmware::CoinbaseClass;
-use crate::pool::job::{Job, JobParts};
+use crate::pool::job::{Filled, Job, JobParts};
 use crate::pool::judge::{Submission, judge};
 use crate::pool::record::{Batch, MinerId};
 use crate::pool::spec::{ChainSpec, NodeSpec, Terms};
@@ -116,7 +116,7 @@ impl Material {
             Step::of("read a submit line", || stratum::parse(black_box(SUBMIT))),
             Step::of("judge a share (sha256d): coinbase, root and hash", judge_next),
             Step::of("- coinbase id and merkle root", move || {
-                let id = known.coinbase_id(CoinbaseClass::DEFAULT, 0, black_box([1; EXTRANONCE1]), &EXTRANONCE2);
+                let id = known.coinbase_id(black_box(&FILLED));
                 merkle::root(id, &known.branch)
             }),
             Step::of("- sha256d of a header", || sha256d(black_box(&self.header))),
@@ -187,12 +187,13 @@ impl Material {
     }
 }
 
+/// The coinbase of the benchmark's only rig.
+const FILLED: Filled<'static> =
+    Filled { class: CoinbaseClass::DEFAULT, epoch: 0, extranonce1: [1; EXTRANONCE1], extranonce2: &EXTRANONCE2 };
+
 fn submission(job: &Job) -> Submission<'static> {
     Submission {
-        class: CoinbaseClass::DEFAULT,
-        epoch: 0,
-        extranonce1: [1; EXTRANONCE1],
-        extranonce2: &EXTRANONCE2,
+        filled: FILLED,
         ntime: job.ntime,
         nonce: 0,
         version_bits: None,

@@ -1,6 +1,10 @@
+mod auxblocks;
+mod merged;
+
 use super::*;
 use crate::coin::block::{assemble, header};
 use crate::coin::coinbase::{Coinbase, CoinbaseSpec};
+use crate::coin::merkle;
 use crate::coin::params::Algorithm;
 use crate::coin::script::Script;
 use crate::coin::template::{Template, TemplateTx};
@@ -11,12 +15,12 @@ const NOW_S: u32 = GENESIS_S + 20;
 const EXTRANONCE: [u8; 8] = [0, 0, 0, 7, 0, 0, 0, 9];
 
 fn chain() -> Chain {
-    Chain::new(ChainSpec { block_interval_s: 5, start_hashes: 4, seed: 1 }, GENESIS_S)
+    Chain::new(ChainSpec { block_interval_s: 5, start_hashes: 4, ..ChainSpec::litecoin() }, GENESIS_S)
 }
 
 fn template(chain: &mut Chain, now_s: u32) -> Template {
     let template = chain.template(now_s).to_string();
-    Template::parse(template.as_bytes(), Chain::coin()).expect("a template that the pool takes")
+    Template::parse(template.as_bytes(), chain.spec.coin).expect("a template that the pool takes")
 }
 
 /// A block before its proof of work, with everything that a test may want to be wrong.
@@ -61,6 +65,17 @@ impl Draft {
     }
 
     fn mined(&self) -> Vec<u8> {
+        let (whole, root) = self.coinbase();
+        let target = Target::from_compact(self.bits).unwrap();
+        let header = (0..100_000)
+            .map(|nonce| header(self.version, &self.prev, &root, self.time, self.bits, nonce))
+            .find(|header| target.is_met_by(&Algorithm::Scrypt.pow_hash(header)) == self.meets_target)
+            .unwrap();
+        assemble(&header, &whole, &self.transactions, None)
+    }
+
+    /// The coinbase, and the root of the tree that it is in.
+    fn coinbase(&self) -> (Vec<u8>, Hash32) {
         let output = |value| TxOut { value, script: Script::p2pkh(&[3; 20]) };
         let mut outputs = vec![output(self.value)];
         outputs.resize(1 + self.more_outputs, output(1));
@@ -84,12 +99,7 @@ impl Draft {
         let txids: Vec<Hash32> = self.transactions.iter().map(|transaction| transaction.txid).collect();
         let mut root = merkle::root(txid, &merkle::branch(&txids));
         root[0] ^= self.root_flip;
-        let target = Target::from_compact(self.bits).unwrap();
-        let header = (0..100_000)
-            .map(|nonce| header(self.version, &self.prev, &root, self.time, self.bits, nonce))
-            .find(|header| target.is_met_by(&Algorithm::Scrypt.pow_hash(header)) == self.meets_target)
-            .unwrap();
-        assemble(&header, &whole, &self.transactions, None)
+        (whole, root)
     }
 }
 
@@ -212,7 +222,7 @@ fn fees_count_only_for_what_is_in_the_block() {
     let mut chain = chain();
     let mut draft = Draft::on(&mut chain, NOW_S);
     draft.transactions.clear();
-    draft.value = SUBSIDY;
+    draft.value = chain.spec.subsidy;
     recommit(&mut draft);
     assert_eq!(chain.submit(&draft.mined(), NOW_S), Ok(()));
     let block = chain.block(1).unwrap();
@@ -260,7 +270,7 @@ fn blocks_built_from_templates_make_a_chain() {
         assert_eq!(chain.submit(&draft.mined(), now_s), Ok(()));
         let block = chain.block(height).unwrap().clone();
         assert_eq!((chain.height(), chain.block_hash(height)), (height, Some(block.hash)));
-        assert_eq!((block.fees, block.outputs[0].value), (fees, SUBSIDY + fees));
+        assert_eq!((block.fees, block.outputs[0].value), (fees, chain.spec.subsidy + fees));
         assert_eq!(block.txids.len(), draft.transactions.len() + 1);
         assert_eq!((draft.prev, chain.find(&block.hash)), (before, Some(height)));
     }
