@@ -47,7 +47,7 @@ end() {
 }
 trap end EXIT
 wait_for 60 "systemd is up" is_up
-say "$(inside systemctl --version | head -n 1) is process 1"
+say "$(inside systemctl --version | sed -n 1p) is process 1"
 
 not_configured
 configured

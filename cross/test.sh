@@ -4,7 +4,7 @@
 #   unit     the library's tests, the ledger's (kill -9 among them) and all that need no daemon, as the target's programs
 #   daemon   the release binary, run by the emulator, in the tests that drive it with litecoind and rigs: kill -9 included
 #   move     a ledger goes from this machine to the target and back by export and import, and no other way
-#   short    a part of "unit" and of "daemon", and "move": what the ordinary test run does
+#   short    the daemon killed under load, and "move": what the ordinary test run does
 #
 # Without a PART: unit, daemon and move. Targets: aarch64-unknown-linux-gnu and armv7-unknown-linux-gnueabihf.
 # cross/setup-debian.sh gnu test installs what is needed. An emulator is not a board: nothing is said of speed, of caches
@@ -94,7 +94,6 @@ for part in "${@:-unit daemon move}"; do
             daemon) daemon_tests "${DAEMON[@]}" -- "${NOT_EMULATED[@]}" ;;
             move) ledger_moves ;;
             short)
-                unit_tests --lib --test store
                 daemon_tests --test real -- kill
                 ledger_moves
                 ;;

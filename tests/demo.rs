@@ -136,11 +136,16 @@ fn three_chains_are_mined_by_the_same_hashes_and_the_books_of_each_balance() {
         .spawn()
         .expect("edgepool can be started");
     let mut lines = BufReader::new(demo.stdout.take().expect("it is piped")).lines().map(|line| line.unwrap());
-    let mut missing = vec!["LTC block", "DOGE block", "PEP block", "  one nonce won "];
-    while !missing.is_empty() {
-        let line = lines.next().unwrap_or_else(|| panic!("never told: {missing:?}"));
-        missing.retain(|start| !line.starts_with(start));
-    }
+    let mut wait_for = |mut missing: Vec<&str>| {
+        while !missing.is_empty() {
+            let line = lines.next().unwrap_or_else(|| panic!("never told: {missing:?}"));
+            missing.retain(|start| !line.starts_with(start));
+        }
+    };
+    wait_for(vec!["LTC block", "DOGE block", "PEP block", "  one nonce won "]);
+    // Once the P2TR address is paid on Litecoin, the next block of Dogecoin owes it its part.
+    wait_for(vec!["  rltc1p"]);
+    wait_for(vec!["DOGE block"]);
     let interrupted = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let rest: Vec<String> = lines.collect();

@@ -47,13 +47,14 @@ fetch_packages() {
         apt_tree arm64 "$out/apt-arm64"
         kernel=$(apt-cache depends linux-image-arm64 | sed -n 's/^  Depends: //p')
         names=$(sed 's/#.*//; s/^linux-image-arm64$/'"$kernel"'/' "$here/packages")
-        cd "$out/debs"
+        # Where none of the files is: apt names only those that it would download.
         # shellcheck disable=SC2086 # a list
-        apt-get download -q $names >&2
+        (cd "$out" && apt-get download -q --print-uris $names) | cut -d' ' -f2 >"$out/current"
+        cd "$out/debs"
         # What an earlier run left of older versions.
-        # shellcheck disable=SC2086
-        apt-get download -q --print-uris $names | cut -d' ' -f2 >../current
         find . -name '*.deb' -printf '%f\n' | { grep -vxFf ../current || true; } | xargs -r rm
+        # shellcheck disable=SC2086
+        apt-get download -q $names >&2
     )
     rm -rf "$tree"
     mkdir -p "$tree"

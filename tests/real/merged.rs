@@ -22,8 +22,8 @@ use crate::transactions::litoshi;
 
 /// On both children the pool's own address, that of the same key as the first miner's, and one that the second names: P2PKH
 /// of hashes that nobody has a key for.
-const CHILD_POOL: &str = "mmjv2METU5E68VeWKkKzgx9oVo4thkSw5x";
-const CARRIED_OVER: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
+pub const CHILD_POOL: &str = "mmjv2METU5E68VeWKkKzgx9oVo4thkSw5x";
+pub const CARRIED_OVER: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
 const NAMED: &str = "mh5CE8Nbj38iND267s4XnvhSmhDW7yWc6Q";
 /// Four times as many as a block of litecoind takes: a nonce that wins such a block wins one of Litecoin too.
 const PEPECOIN_HASHES: u64 = 8;
@@ -125,7 +125,7 @@ impl Scene {
 
 /// Sends shares that are wanted until one of them wins a block of the child; gives it and the block's id. The pool may be
 /// at a block that was won already: the next work comes within seconds.
-fn win(child: &Child, rig: &mut Miner, want: Want) -> (Share, String) {
+pub fn win(child: &Child, rig: &mut Miner, want: Want) -> (Share, String) {
     let before = child.tip();
     for _ in 0..20 {
         rig.catch_up().unwrap();

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use crate::blocks::wait_for_work_on_tip;
 use crate::blocks::{credit_share, find_block, mine_announced_block, paid_outputs, pool_address, script_of_type};
 use crate::chain::Chain;
+use crate::child::Child;
 use crate::kind::BITCOIND;
+use crate::merged::{CARRIED_OVER, CHILD_POOL, win};
 use crate::miner::{Miner, PATIENCE, Port, Share, Want};
 use crate::node::Node;
 use crate::place::wait_for;
@@ -33,18 +35,19 @@ struct Farm {
 
 impl Farm {
     fn start(test: &str) -> Farm {
-        Farm::start_with(test, |_| {})
+        Farm::start_with(test, |_, _| {})
     }
 
-    /// With changes to the second pool's configuration.
-    fn start_with(test: &str, change: impl FnOnce(&mut Value)) -> Farm {
+    /// With changes to the pools' configurations.
+    fn start_with(test: &str, change: impl FnOnce(&mut Value, &mut Value)) -> Farm {
         let second = if BITCOIND.is_here(&format!("Bitcoin's part in {test}")) { Chain::Bitcoin } else { Chain::Mweb };
         let nodes = [Chain::Mweb, second].map(Node::start);
         let mut entries = nodes.each_ref().map(|node| Entry::new(&[node], &pool_address(node)));
         for (entry, name) in entries.iter_mut().zip(NAMES) {
             entry.config["name"] = json!(name);
         }
-        change(&mut entries[1].config);
+        let [first, second] = &mut entries;
+        change(&mut first.config, &mut second.config);
         let daemon = Pool::start_several(&entries);
         daemon.wait_until_ready();
         Farm { nodes, ports: entries.map(|entry| entry.port), daemon }
@@ -172,6 +175,38 @@ fn assert_asked_by_name(farm: &Farm) {
 }
 
 #[test]
+fn three_chains_of_two_pools_pay_their_miners_directly() {
+    let doge = Child::dogecoin(1);
+    let farm = Farm::start_with("three chains", |entry, _| entry["merge"] = json!([doge.entry(CHILD_POOL)]));
+    farm.pool(0).wait_for_node_state(0, "ready", |state| state == "ready");
+    let of_child = |method: &str| farm.daemon.ask(method, json!([{"pool": NAMES[0], "chain": "doge"}]));
+    wait_for("the child's work is announced", 60, || {
+        of_child("getpayoutinfo")["block_value"].as_str().map(str::to_owned)
+    });
+    let mut rigs = [0, 1].map(|index| farm.rig(index, "p2wpkh"));
+    for _ in 0..2 {
+        for (index, (node, rig)) in farm.nodes.iter().zip(&mut rigs).enumerate() {
+            credit_share(node, rig);
+            wait_for_work_on_tip(node, rig);
+            let block = mine_announced_block(node, &farm.pool(index), rig, "1.0");
+            let paid = paid_outputs(&block);
+            assert!(paid.contains_key(&rig.username), "{paid:?}");
+            wait_for_status(&farm.pool(index), block["hash"].as_str().expect("a hash"), "accepted");
+        }
+        let (_, hash) = win(&doge, &mut rigs[0], Want::Block);
+        let paid = paid_outputs(&doge.ask("getblock", json!([hash, 2])));
+        assert!(paid.contains_key(CARRIED_OVER), "the same key is paid on the child: {paid:?}");
+        wait_for("the child's block is accepted", 60, || {
+            let blocks = of_child("getblocks");
+            let block = blocks.as_array().unwrap().iter().find(|block| block["hash"] == hash)?.clone();
+            (block["status"] == "accepted").then_some(())
+        });
+        assert_eq!(of_child("getbalances")["conserved"], true);
+    }
+    farm.assert_verified();
+}
+
+#[test]
 fn a_node_that_dies_is_its_own_pools_trouble() {
     let farm = Farm::start("a node that dies");
     let mut rigs = [0, 1].map(|index| farm.rig(index, "p2tr"));
@@ -197,7 +232,7 @@ fn a_node_that_dies_is_its_own_pools_trouble() {
 #[test]
 fn a_crowd_at_one_pools_port_is_not_seen_at_the_others() {
     let most = 8;
-    let farm = Farm::start_with("a crowd at one port", |entry| entry["stratum"]["max_connections"] = json!(most));
+    let farm = Farm::start_with("a crowd at one port", |_, entry| entry["stratum"]["max_connections"] = json!(most));
     let mut honest = [0, 1].map(|index| farm.rig(index, "p2wpkh"));
     credit_share(&farm.nodes[1], &mut honest[1]);
     let (over, port) = (AtomicBool::new(false), farm.ports[1]);

@@ -237,7 +237,7 @@ fn backups_and_exports_of_a_ledger_in_use_are_whole_and_of_one_moment() {
     let mut last = 1;
     while !tools.is_finished() {
         last += 1;
-        store.commit(&[(0, &Batch { settled_blocks: vec![kept(last as u8 - 1).0], ..batch(last) })]).unwrap();
+        store.commit(&[(0, &Batch { settled_blocks: vec![kept((last - 1) as u8).0], ..batch(last) })]).unwrap();
     }
     tools.join().unwrap();
     let mut sizes = Vec::new();

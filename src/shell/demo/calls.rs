@@ -61,7 +61,7 @@ impl Calls<'_> {
         let names =
             |rule: &&str| request["rules"].as_array().is_some_and(|rules| rules.iter().any(|name| name == *rule));
         let needed = self.service.lock().spec().coin.template_rules;
-        if !needed.iter().all(|rule| names(rule)) {
+        if !needed.iter().all(names) {
             let sets = needed.join(" & ");
             let advice = format!(
                 "getblocktemplate must be called with the {sets} rule sets (call with {{\"rules\": {needed:?}}})"

@@ -206,7 +206,7 @@ impl ChainReader {
                 Err(error) => return Err(read_error(error)),
             }
         }
-        let text: String = parsed(&*self.call("getblock", json!([hash, false])).map_err(read_error)?)?;
+        let text: String = parsed(&self.call("getblock", json!([hash, false])).map_err(read_error)?)?;
         let wrong = |what: String| ReadError::Answer(format!("block {hash}: {what}"));
         let bytes = hex::decode(text).map_err(|error| wrong(error.to_string()))?;
         Ok(Told::Whole(WholeBlock::read(&bytes, self.has_auxpow).map_err(wrong)?))

@@ -17,8 +17,12 @@ use crate::wire::jsonrpc::{AnswerError, answer, call};
 const COOKIE: &str = "__cookie__:c0ffee";
 
 fn node() -> EmbeddedNode {
+    node_of(ChainSpec::litecoin())
+}
+
+fn node_of(spec: ChainSpec) -> EmbeddedNode {
     let now_s = (Clock::start().now().wall_ms / 1_000) as u32;
-    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, ..ChainSpec::litecoin() };
+    let spec = ChainSpec { block_interval_s: 5, start_hashes: 4, ..spec };
     EmbeddedNode::start(Chain::new(spec, now_s - 30), COOKIE).unwrap()
 }
 
@@ -103,6 +107,8 @@ fn a_block_from_a_template_is_taken_and_can_be_looked_at() {
     assert_eq!(client.call("getconnectioncount", json!([])), Ok(8.into()));
     let info = client.call("getblockchaininfo", json!([])).unwrap();
     assert_eq!((&info["chain"], &info["blocks"]), (&json!("regtest"), &json!(1)));
+    assert_eq!(client.call("getblock", json!([hash, 0])), Ok(block.into()));
+    assert_eq!(client.call("getblockheader", json!([hash])).unwrap()["height"], 1);
     let block = client.call("getblock", json!([hash, 2])).unwrap();
     let address = &block["tx"][0]["vout"][0]["scriptPubKey"]["addresses"][0];
     assert_eq!((&block["height"], &block["nTx"]), (&json!(1), &json!(template.transactions.len() + 1)));
@@ -165,6 +171,38 @@ fn faults_have_litecoinds_codes() {
     }
     let response = client.post(Some(COOKIE), &call(7, "nosuchmethod", "[]"));
     assert_eq!(response.status, 404);
+}
+
+#[test]
+fn a_merge_mined_coins_node_has_dogecoinds_calls_and_codes() {
+    let node = node_of(ChainSpec::dogecoin());
+    let mut client = Client::connect(&node);
+    let payee = "mh5CE8Nbj38iND267s4XnvhSmhDW7yWc6Q";
+    let created = client.call("createauxblock", json!([payee])).unwrap();
+    assert_eq!((&created["chainid"], &created["height"]), (&json!(98), &json!(20)));
+    let template = client.call("getblocktemplate", json!([{}])).unwrap();
+    assert_eq!((&template["bits"], &template["height"]), (&created["bits"], &created["height"]));
+
+    let cases = [
+        ("createauxblock", json!([]), -1),
+        ("createauxblock", json!(["nobody"]), -8),
+        ("submitauxblock", json!([created["hash"]]), -1),
+        ("submitauxblock", json!([created["hash"], "00"]), -22),
+        ("submitauxblock", json!([created["hash"], "x"]), -22),
+        ("submitauxblock", json!(["00".repeat(32), "00"]), -8),
+        ("submitauxblock", json!(["00", "00"]), -8),
+    ];
+    for (method, params, expected) in cases {
+        match client.call(method, params.clone()) {
+            Err(AnswerError::Rpc { code, .. }) => assert_eq!(code, expected, "{method} {params}"),
+            other => panic!("{method} {params}: {other:?}"),
+        }
+    }
+    let litecoin = self::node();
+    match Client::connect(&litecoin).call("createauxblock", json!([payee])) {
+        Err(AnswerError::Rpc { code, .. }) => assert_eq!(code, -32601, "litecoind makes no such blocks"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A chain that is merge-mined: its own rules, and what its node finds wrong with a proof.
 
 use super::*;
+use crate::coin::auxpow::check::{self, ProofFault};
 use crate::coin::auxpow::{AuxTree, VERSION_FLAG, proof};
 use crate::coin::block::{HEADER, assemble_merged};
 use crate::coin::pow::sha256d;
@@ -119,28 +120,41 @@ fn a_block_is_taken_with_a_proof_or_with_work_of_its_own() {
     assert_eq!((block.parent, block.solved()), (None, block.hash));
 }
 
+/// A proof with one thing wrong is refused, and for that very thing.
+#[track_caller]
+fn high_hash(fault: ProofFault, block: fn(&mut Draft), proof: fn(&mut Proving)) {
+    let mut draft = Draft::on(&mut dogecoin(), NOW_S);
+    block(&mut draft);
+    let bytes = draft.merged(proof);
+    let (header, found, _) = check::split(&bytes).unwrap();
+    let coin = ChainSpec::dogecoin().coin;
+    assert_eq!(found.check(&header, &coin.auxpow.unwrap(), coin.algorithm), Err(fault));
+    refused("high-hash", block, proof);
+}
+
 #[test]
 fn whatever_is_wrong_with_a_proof_is_high_hash() {
-    let high_hash = |spoil: fn(&mut Proving)| refused("high-hash", |_| (), spoil);
-    high_hash(|proof| proof.meets_target = false);
-    high_hash(|proof| proof.children[0].1[0] ^= 1);
-    high_hash(|proof| proof.parent_version = DOGECOIN << 16 | 4);
-    high_hash(|proof| proof.coinbase_flip = 1);
-    high_hash(|proof| proof.slot_flip = 1);
-    high_hash(|proof| {
+    let as_it_is: fn(&mut Draft) = |_| ();
+    high_hash(ProofFault::HighHash, as_it_is, |proof| proof.meets_target = false);
+    high_hash(ProofFault::NoRoot, as_it_is, |proof| proof.children[0].1[0] ^= 1);
+    high_hash(ProofFault::ParentChainId, as_it_is, |proof| proof.parent_version = DOGECOIN << 16 | 4);
+    high_hash(ProofFault::ParentRoot, as_it_is, |proof| proof.coinbase_flip = 1);
+    high_hash(ProofFault::Slot, as_it_is, |proof| proof.slot_flip = 1);
+    high_hash(ProofFault::NoRoot, as_it_is, |proof| {
         proof.children.push((OTHER, [3; 32]));
         proof.place = 1;
     });
-    high_hash(|proof| proof.tag = |tag| [&[4, 0xfa, 0xbe, 0x6d, 0x6d], tag.as_slice()].concat());
-    high_hash(|proof| {
+    high_hash(ProofFault::TwoMagics, as_it_is, |proof| {
+        proof.tag = |tag| [&[4, 0xfa, 0xbe, 0x6d, 0x6d], tag.as_slice()].concat();
+    });
+    high_hash(ProofFault::Size, as_it_is, |proof| {
         proof.tag = |mut tag| {
             // The size of the tree, after push, magic and root.
             tag[37] = 2;
             tag
         }
     });
-    high_hash(|proof| proof.tag = |tag| tag.into_iter().rev().collect());
-    refused("high-hash", |block| block.version = OTHER << 16 | 4, |_| ());
+    high_hash(ProofFault::ChainId, |block| block.version = OTHER << 16 | 4, |_| ());
 }
 
 #[test]
