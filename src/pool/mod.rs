@@ -129,6 +129,8 @@ pub struct Pool {
     chains: Vec<Chain>,
     jobs: Jobs,
     next_job: u64,
+    /// Until when the work that merge-mined chains made is paid for, in monotonic milliseconds.
+    child_work_ms: u64,
     /// Why the newest template could not be made into a job.
     job_fault: Option<String>,
     /// Why no block of a merge-mined chain could be made of its newest template, by chain.

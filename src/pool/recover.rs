@@ -99,6 +99,7 @@ impl Pool {
             chains,
             jobs: Jobs::default(),
             next_job: 0x10_0000 + secret(seed, b"job", 0) % 0xf0_0000,
+            child_work_ms: 0,
             job_fault: None,
             child_faults: BTreeMap::new(),
             ledger_full: None,

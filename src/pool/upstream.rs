@@ -382,6 +382,10 @@ impl Upstream {
                     Tag::Submit => self.submissions.handle_submit_answer(answer, now),
                     _ => self.submissions.handle_check_answer(answer, in_sync, now),
                 };
+                // A block of ours that is in the chain may be a new tip, and no long poll tells of it.
+                if self.source.is_node_block() && matches!(event, Some((_, BlockVerdict::InChain))) {
+                    self.tip_at = now.mono_ms;
+                }
                 self.events.extend(event.map(|(hash, verdict)| UpstreamEvent::Block { hash, verdict }));
             }
         }

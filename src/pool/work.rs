@@ -15,8 +15,9 @@ use super::{NodeId, Output, Pool};
 /// New work this often while the tip stays: rigs give a pool up after 90 s of silence, and fees and
 /// contributions have moved on.
 const REFRESH_MS: u64 = 30 * SECOND;
-/// A merge-mined chain that goes on makes new work no sooner than this after the last: several fast chains must not push
-/// out the jobs that slow rigs are at.
+/// Merge-mined chains that go on make new work this often on average: several fast chains must not push out the jobs that
+/// slow rigs are at. As many may follow each other at once as there are such chains, whatever else made new work: one nonce
+/// may win them all, and what is found on a tip that is old is lost.
 const CHILD_MS: u64 = 2 * SECOND;
 
 impl Pool {
@@ -68,13 +69,15 @@ impl Pool {
     fn follow_tip(&mut self, now: Now) {
         let tip = self.chains[0].choose(now).map(|template| template.prev_hash);
         let is_behind = self.has_new_child_tip(now);
+        let at_once = CHILD_MS * (self.chains.len() as u64).saturating_sub(2);
         match (self.jobs.current(), tip) {
             (Some(job), Some(tip)) if job.template.prev_hash != tip => self.make_job(true, now),
             (None, Some(_)) => self.make_job(true, now),
             // What the run before left is good, but knows nothing of what changed since.
             (Some(job), Some(_)) if job.is_inherited() => self.make_job(false, now),
             // Also while the parent has no node: what rigs are at then may win the child alone.
-            (Some(job), _) if is_behind && job.age_ms(now.mono_ms) >= CHILD_MS => {
+            (Some(_), _) if is_behind && self.child_work_ms <= now.mono_ms + at_once => {
+                self.child_work_ms = self.child_work_ms.max(now.mono_ms) + CHILD_MS;
                 self.heed_names(now);
                 self.make_job(false, now);
             }

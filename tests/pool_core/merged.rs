@@ -126,6 +126,19 @@ fn one_nonce_wins_the_child_alone_the_parent_alone_or_both() {
 }
 
 #[test]
+fn after_a_nonce_that_won_both_the_work_is_for_the_next_blocks_of_both() {
+    let mut scene = start(&["dogecoin", "pepecoin"]);
+    let key = scene.rig(1);
+    scene.work(key, "all", Want::Every);
+    let next = [1, 2].map(|chain| blocks(&scene, chain)[0].0 + 1);
+    let worked_on = |scene: &Scene| {
+        let job = scene.pool.current_job().unwrap();
+        (job.template.height, [1, 2].map(|chain| job.children.of(chain).unwrap().template.height))
+    };
+    assert_eq!(worked_on(&scene), (715, next), "a third of a second later");
+}
+
+#[test]
 fn the_childs_coinbase_pays_the_same_people_by_the_childs_own_terms() {
     let mut scene = start(&["dogecoin"]);
     let witness = Script::witness(0, &[3; 20]).unwrap();

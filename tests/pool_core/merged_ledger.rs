@@ -130,6 +130,8 @@ fn what_a_child_owes_is_paid_from_its_own_wallet_also_to_an_address_that_was_nam
             scene.new_tip(1, &format!("{number:08x}").repeat(8));
             scene.advance(SECOND);
         }
+        // A node that makes its own blocks is asked for its tip every two seconds.
+        scene.advance(2 * SECOND);
         assert_eq!(blocks(&scene, 1)[0].1, "confirmed");
         // The one without an address waits.
         scene.pool.queue_payment(1, Vec::new(), scene.now).unwrap();
