@@ -81,10 +81,10 @@ END
     wait_for 60 "work for rigs" has_work
 }
 
-# litecoind NAME OPTIONS…
+# litecoind NAME OPTIONS… It keeps the thread of a long poll whose asker is gone; there are as many as there are restarts.
 litecoind() {
     inside systemd-run -q --unit "$1" -p "StateDirectory=$1" -p "Environment=HOME=/var/lib/$1" \
-        litecoind -regtest -server "-datadir=/var/lib/$1" -dnsseed=0 -discover=0 "${@:2}"
+        litecoind -regtest -server "-datadir=/var/lib/$1" -dnsseed=0 -discover=0 -rpcthreads=24 -rpcworkqueue=64 "${@:2}"
 }
 
 node() { inside litecoin-cli -regtest -rpcuser=edgepool -rpcpassword=secret "$@"; }
