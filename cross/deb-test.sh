@@ -42,6 +42,7 @@ end() {
     [ "$status" -eq 0 ] || { inside journalctl --no-pager -n 40 || cat "$scratch/console"; } >&2
     kill -KILL "$system" 2>/dev/null || true
     wait "$system" 2>/dev/null || true
+    find "$(findmnt -n -t cgroup2 -o TARGET | sed -n 1p)/edgepool-boot-$system" -depth -type d -exec rmdir {} \; 2>/dev/null || true
     rm -rf "$scratch"
     exit "$status"
 }

