@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Finds out how a target can be built on this machine. Sourced by the scripts of this folder, never run; installs nothing.
 #
 # choose_toolchain TARGET sets
@@ -21,9 +22,10 @@ readonly TARGETS="aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf x86_64
 aarch64-unknown-linux-musl arm-unknown-linux-musleabihf x86_64-unknown-linux-musl"
 
 known_target() {
-    # shellcheck disable=SC2086
-    printf '%s\n' $TARGETS | grep -qxF -- "${1:-}" || die "usage: $0 TARGET, one of:
-$(printf '  %s\n' $TARGETS)"
+    local known
+    for known in $TARGETS; do [ "$known" != "${1:-}" ] || return 0; done
+    die "usage: $0 TARGET, one of:
+${TARGETS//[[:space:]]/$'\n'}"
 }
 
 is_new_enough() {
@@ -77,7 +79,7 @@ choose_linker() {
         return
     fi
     [ -x "$(zig_home)/bin/cargo-zigbuild" ] ||
-        die "no linker for $target: run cross/setup-debian.sh${gcc/none/}, or install $gcc"
+        die "no linker for $target: run cross/setup-debian.sh on Debian 12, or install ${gcc/none/cargo-zigbuild and ziglang}"
     PATH="$(zig_home)/bin:$PATH"
     export PATH
     # Zig brings its own start files.

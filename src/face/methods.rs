@@ -296,7 +296,7 @@ fn help(_site: &mut Site, mut params: Params) -> Result<Value, RpcError> {
     let line = |method: &Method| {
         let admin = if method.admin { " (admin)" } else { "" };
         let usage = format!("{} {}", method.name, method.parameters);
-        format!("{:<26}{}{admin}", usage.trim_end(), method.about)
+        format!("{:<25} {}{admin}", usage.trim_end(), method.about)
     };
     match wanted {
         None => Ok(METHODS.iter().map(line).collect::<Vec<String>>().join("\n").into()),

@@ -71,12 +71,13 @@ pub fn proof(pool: &Pool, chain_index: usize, block: &Block, found: &BlockFound,
     let script = |part: &Part| pool.payout_script_at(chain_index, part.miner, found.job_at.pool_ms);
     let is_payable = |part: &Part| script(part).is_some() && due(part) >= i128::from(found.min_payout.max(1));
     let mut ranked: Vec<&Part> = found.parts.iter().collect();
-    ranked.sort_by_key(|part| (Reverse(due(part)), script(part).map(Script::as_bytes)));
+    // Who has no address on the chain comes after those who have.
+    ranked.sort_by_key(|part| (script(part).is_none(), Reverse(due(part)), script(part).map(Script::as_bytes)));
     let contribution = |(rank, part): (usize, &&Part)| {
         let paid = paid_to(part);
         json!({
             "address": address_at(pool, chain, part.miner, found.job_at),
-            "payable": chain_index == 0 || script(part).is_some(),
+            "payable": script(part).is_some(),
             "script": script(part).map(|script| hex::encode(script.as_bytes())),
             "work": part.work.to_string(),
             "percent": percent_of(part.work, total_work),

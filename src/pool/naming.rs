@@ -4,6 +4,7 @@
 //! work for the address in the window is done under that name, and as much as half of the most that the debt was ever
 //! earned with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::base::time::Now;
@@ -70,8 +71,12 @@ impl Pool {
             let rows = || self.window.iter().map(|(_, row)| row).filter(|row| row.identity.script() == script);
             let all: u128 = rows().map(|row| u128::from(row.work)).sum();
             let needed = (all / 2 + 1).max(u128::from(account.most_work).div_ceil(2));
-            let named = rows().filter(|row| u128::from(row.work) >= needed);
-            named.filter_map(|row| row.identity.named(chain as u8)).next().map(|named| (miner, named.clone()))
+            // Several usernames may say the same of this chain.
+            let mut works: BTreeMap<&Script, u128> = BTreeMap::new();
+            for (named, work) in rows().filter_map(|row| Some((row.identity.named(chain as u8)?, row.work))) {
+                *works.entry(named).or_default() += u128::from(work);
+            }
+            works.into_iter().find(|(_, work)| *work >= needed).map(|(named, _)| (miner, named.clone()))
         });
         believable.collect()
     }

@@ -11,6 +11,7 @@ use crate::coin::script::Script;
 
 use super::Pool;
 use super::identity::Identity;
+use super::ledger::Account;
 use super::record::MinerId;
 use super::split::Claim;
 use super::window::RowId;
@@ -152,8 +153,8 @@ impl Pool {
         Some(self.paid_at(chain, &script))
     }
 
-    /// The accounts of a chain that were ever worked for under an address of the parent chain: the one for work that
-    /// names nothing beside it first.
+    /// The accounts of a chain that have something, or work in the window, from work under an address of the parent
+    /// chain: the one for work that names nothing beside it first.
     pub fn accounts_of(&self, chain: usize, script: &Script) -> Vec<MinerId> {
         let parent = || Identity::from(script.clone());
         let mut accounts = Vec::new();
@@ -162,7 +163,14 @@ impl Pool {
             let account = self.miners.find(&account.unwrap_or_else(parent));
             accounts.extend(account.filter(|account| !accounts.contains(account)));
         }
+        accounts.retain(|account| self.is_used(chain, *account));
         accounts
+    }
+
+    /// Whether an account of a chain has or had something, or work in the window.
+    pub fn is_used(&self, chain: usize, miner: MinerId) -> bool {
+        let has_work = || self.window.iter().any(|(_, row)| row.payees.get(chain) == Some(&miner));
+        self.chains[chain].ledger.account(miner) != Account::default() || has_work()
     }
 
     /// The id of an account, which is made where there is none yet; `instead` when there are no more ids.

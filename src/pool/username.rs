@@ -232,7 +232,7 @@ mod tests {
             (format!("{ltc}/98:{wrong}"), "doge address has a wrong checksum: copy it again"),
             (format!("{ltc}/99:{doge}"), "no chain of the id 99 is mined here"),
             (format!("{ltc},{doge},{doge}"), "2 addresses at most: one for each chain"),
-            (format!("{doge},{doge}"), "2 addresses at most: one for each chain"),
+            (format!("{ltc},{doge}/98:{doge}"), "2 addresses at most: one for each chain"),
         ];
         for (username, expected) in cases {
             assert_eq!(Username::parse(&username, &chains).unwrap_err().to_string(), expected, "{username}");

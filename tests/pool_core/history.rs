@@ -39,9 +39,9 @@ fn units(amount: &Value) -> i128 {
     sign * (whole.to_string() + fraction).parse::<i128>().unwrap()
 }
 
-/// Redoes the payout rule with nothing but what a proof says, as a person with a calculator would.
+/// Redoes the payout rule of a block of any chain with nothing but what a proof says, as a person with a calculator would.
 #[track_caller]
-fn redo(proof: &Value) {
+pub fn redo(proof: &Value) {
     let of = |section: &str, name: &str| units(&proof[section][name]);
     let value = of("parameters", "value");
     let fee = value * proof["parameters"]["fee_ppm"].as_i64().unwrap() as i128 / 1_000_000;
@@ -60,14 +60,15 @@ fn redo(proof: &Value) {
             (entitled, entitled + units(&miner["balance_before"]))
         })
         .collect();
-    let is_chosen = |index: usize| index < most && dues[index].1 >= least;
+    let is_payable = |index: usize| miners[index]["payable"] == true && dues[index].1 >= least;
+    let is_chosen = |index: usize| index < most && is_payable(index);
     // What the chosen earned by this block comes first, older sums while the value lasts.
     let earned = |index: usize| dues[index].0.min(dues[index].1);
     let mut left = value - (0..dues.len()).filter(|index| is_chosen(*index)).map(earned).sum::<i128>();
     let mut outputs = Vec::new();
     for (index, (miner, (entitled, due))) in miners.iter().zip(&dues).enumerate() {
         assert_eq!((*entitled, *due), (units(&miner["entitled"]), units(&miner["due"])));
-        assert_eq!(miner["rank"], if *due >= least { json!(index + 1) } else { Value::Null });
+        assert_eq!(miner["rank"], if is_payable(index) { json!(index + 1) } else { Value::Null });
         let older = if is_chosen(index) { (due - earned(index)).min(left) } else { 0 };
         left -= older;
         let paid = if is_chosen(index) { earned(index) + older } else { 0 };
@@ -76,7 +77,10 @@ fn redo(proof: &Value) {
             outputs.push((miner["address"].clone(), paid));
         }
     }
-    assert!(miners.windows(2).all(|pair| units(&pair[0]["due"]) >= units(&pair[1]["due"])));
+    let in_order = |pair: &[Value]| {
+        units(&pair[0]["due"]) >= units(&pair[1]["due"]) || pair[0]["payable"] == true && pair[1]["payable"] == false
+    };
+    assert!(miners.windows(2).all(in_order));
     let paid: i128 = outputs.iter().map(|(_, amount)| amount).sum();
     let entitled: i128 = miners.iter().map(|miner| units(&miner["entitled"])).sum();
     let sums = ["value", "entitled", "fee", "remainder", "paid", "carried", "pool_amount"].map(|name| of("sums", name));

@@ -16,6 +16,7 @@ mod made_up;
 mod merged;
 mod merged_block;
 mod merged_deaths;
+mod merged_face;
 mod merged_ledger;
 mod merged_names;
 mod merged_nodes;

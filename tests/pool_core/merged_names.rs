@@ -197,6 +197,25 @@ fn what_the_rigs_of_an_address_say_counts_when_most_of_its_work_says_so() {
 }
 
 #[test]
+fn rigs_that_say_the_same_of_a_chain_are_heard_together_whatever_they_say_of_others() {
+    let mut scene = start(&["dogecoin", "pepecoin"]);
+    scene.nodes[2].set("bits", "2000ffff".into());
+    pass_block(&mut scene, 2, "ab");
+    let username = plain(&scene, &taproot(5));
+    let nameless = rig_as(&mut scene, &username);
+    shares(&mut scene, nameless, "w", 2);
+    assert_eq!(find_child(&mut scene, nameless), []);
+    let miner = of(&scene, &taproot(5));
+    let [parent, child, other] =
+        [(0, taproot(5)), (1, script(55)), (2, script(56))].map(|(chain, script)| address_on(&scene, chain, &script));
+    let rigs = [format!("{parent},{child}"), format!("{parent},{child},{other}")].map(|name| rig_as(&mut scene, &name));
+    // Four of seven, in two and two.
+    rigs.iter().for_each(|rig| shares(&mut scene, *rig, "n", 2));
+    scene.advance(31 * SECOND);
+    assert_eq!(named(&scene, miner), Some(&script(55)));
+}
+
+#[test]
 fn what_rigs_say_is_heard_also_where_new_tips_of_the_child_leave_no_work_to_grow_old() {
     let (mut scene, _, miner) = indebted();
     let username = pair(&scene, &taproot(5), &script(55));

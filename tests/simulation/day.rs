@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::bytes::{self, Hash};
 use crate::chain::{Chain, username};
-use crate::death::{POINTS, Point};
+use crate::death::{Kind, POINTS, Point};
 use crate::miner::{Miner, Want};
 use crate::oracle::{Fate, Share, hold};
 use crate::wallet::Trouble;
@@ -343,8 +343,12 @@ impl World {
         if let (Some(miner), false) = (nameless.get(at), self.is_dead)
             && self.pool.chains()[1].ledger.named(*miner).is_none()
         {
+            let miner = *miner;
+            if self.rng.below(3) == 0 {
+                self.armed = Some([Point::Before(Kind::Named), Point::After(Kind::Named)][self.rng.below(2) as usize]);
+            }
             let number = [50, 57][at % 2];
-            let named = self.pool.name_address(1, *miner, Script::p2pkh(&[number; 20]), self.now);
+            let named = self.pool.name_address(1, miner, Script::p2pkh(&[number; 20]), self.now);
             hold("who has no address is given one", named.is_ok(), || format!("{named:?}"));
         }
     }

@@ -1,6 +1,7 @@
-//! A simulation of the whole core in a world made of one seed: a network that changes its mind, nodes, a wallet, a
-//! disk and rigs that fail in every known way, and a process that dies between any two steps. An oracle that calls
-//! none of the pool's code for work or money keeps its own books and demands that they close to the unit.
+//! A simulation of the whole core in a world made of one seed: a parent chain and one that is merge-mined with it, each
+//! with a network that changes its mind, nodes and a wallet; a disk and rigs that fail in every known way, and a process
+//! that dies between any two steps. An oracle that calls none of the pool's code for work or money keeps its own books
+//! of both chains and demands that they close to the unit.
 //!
 //! `EDGEPOOL_SEEDS=10000` runs so many seeds, `EDGEPOOL_SEED=17` one of them and tells each step.
 
@@ -15,6 +16,7 @@ mod miner;
 mod node;
 mod oracle;
 mod rule;
+mod setup;
 mod side;
 mod sweep;
 mod tree;

@@ -52,7 +52,9 @@ pub(super) fn known_account(pool: &Pool, chain: usize, text: &str) -> Result<Min
     let own = script(&pool.chains()[chain].spec, text);
     let account = own.as_ref().ok().and_then(|script| pool.account_of(chain, script));
     let of_parent = || script(&pool.chains()[0].spec, text).ok();
-    match account.or_else(|| pool.accounts_of(chain, &of_parent()?).first().copied()) {
+    // On test networks an address may be one of both chains.
+    let used = account.filter(|account| pool.is_used(chain, *account));
+    match used.or_else(|| pool.accounts_of(chain, &of_parent()?).first().copied()).or(account) {
         Some(account) => Ok(account),
         None if of_parent().is_some() => Err(stranger(text)),
         None => Err(own.err().unwrap_or_else(|| stranger(text))),

@@ -9,6 +9,7 @@ use super::{Config, PoolConfig, board};
 use crate::base::amount::{format_amount, format_percent};
 use crate::base::time::{HOUR, MINUTE, SECOND};
 use crate::coin::address;
+use crate::coin::params::{AuxPow, AuxWork};
 use crate::pool::spec::{ChainSpec, GuardSpec, PaymentsSpec, PortSpec};
 use crate::shell::secrets::{Password, Secret};
 
@@ -49,8 +50,9 @@ fn pool_summary(out: &mut String, pool: &PoolConfig) {
     let difficulties = format!("start {}, min {}, max {}", vardiff.start, vardiff.min, vardiff.max);
     line(out, "  vardiff", format!("{difficulties}, target_share_s {}", vardiff.target_share_ms / SECOND));
     line(out, "  window", format!("window_hours {}, max_miners {}", spec.window_ms / HOUR, spec.max_miners));
-    for ((chain, secrets), wallet_secret) in spec.chains.iter().zip(&pool.secrets).zip(&pool.wallet_secrets) {
-        chain_summary(out, chain, secrets);
+    let chains = spec.chains.iter().zip(&pool.secrets).zip(&pool.wallet_secrets);
+    for (index, ((chain, secrets), wallet_secret)) in chains.enumerate() {
+        chain_summary(out, chain, chain.coin.auxpow.filter(|_| index > 0), secrets);
         payments_summary(out, chain.payments.as_ref().zip(wallet_secret.as_ref()));
     }
 }
@@ -64,8 +66,18 @@ fn ports(pool: &PoolConfig) -> String {
     list(&pool.listen.iter().zip(&pool.spec.stratum.ports).map(port).collect::<Vec<String>>())
 }
 
-fn chain_summary(out: &mut String, chain: &ChainSpec, secrets: &[Secret]) {
-    line(out, "  chain", format!("{}: {} {}", chain.name, chain.coin.name, chain.network.name));
+/// A chain of a pool; one that is merge-mined with how it is.
+fn chain_summary(out: &mut String, chain: &ChainSpec, merged: Option<AuxPow>, secrets: &[Secret]) {
+    let what = format!("{}: {} {}", chain.name, chain.coin.name, chain.network.name);
+    let is_node_block = merged.is_some_and(|merged| merged.work == AuxWork::NodeBlock);
+    match merged {
+        None => line(out, "  chain", what),
+        Some(AuxPow { chain_id, .. }) => {
+            line(out, "  merged", format!("{what}, chain id {chain_id}"));
+            let how = if is_node_block { "wallet: its node's blocks pay the pool alone" } else { "own coinbase" };
+            line(out, "", format!("miners are paid by its {how}"));
+        }
+    }
     for (node, secret) in chain.nodes.iter().zip(secrets) {
         line(out, "    node", format!("{}, {}", node.url, login(secret)));
     }
@@ -73,6 +85,9 @@ fn chain_summary(out: &mut String, chain: &ChainSpec, secrets: &[Secret]) {
     let address = address::encode(&terms.pool_script, chain.coin, chain.network);
     line(out, "    payout", address.expect("the script came from an address of this chain"));
     let (fee, least) = (format_percent(terms.fee_ppm), format_amount(terms.min_payout));
+    if is_node_block {
+        return line(out, "", format!("fee_percent {fee}"));
+    }
     line(out, "", format!("fee_percent {fee}, min_payout {least}, max_outputs {}", terms.max_outputs));
     line(out, "", format!("coinbase_tag \"{}\"", String::from_utf8_lossy(&chain.coinbase_tag)));
 }
