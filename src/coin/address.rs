@@ -2,8 +2,10 @@
 //! pay; an error says which and what to do.
 
 mod derive;
+mod mistakable;
 
 pub use derive::{Derived, carry_over, derive, is_exposed, rederive};
+pub use mistakable::parse_to_pay;
 
 use super::{
     params::{COINS, Coin, Network},
@@ -106,6 +108,11 @@ pub enum AddressError {
     WitnessVersion(u8),
     /// The checksum is right, but what it protects has no valid length.
     Length,
+    /// A script's here, and a key's of this other coin.
+    Mistakable {
+        /// The other coin.
+        of: &'static str,
+    },
     /// Not an address of any coin in the table.
     Unknown,
 }
@@ -133,6 +140,9 @@ impl fmt::Display for AddressError {
                 write!(f, "has witness version {version}, above 16: make a new one in your wallet")
             }
             AddressError::Length => f.write_str("holds a hash of a wrong length: make a new one in your wallet"),
+            AddressError::Mistakable { of } => {
+                write!(f, "is a key's address of {of} and only a script's here: give one of another kind")
+            }
             AddressError::Unknown => f.write_str("is not an address: copy it again from your wallet"),
         }
     }

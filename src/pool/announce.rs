@@ -47,13 +47,16 @@ impl Pool {
     }
 
     /// The network's difficulty in the unit that miners are told; shares must never be harder than a block.
-    /// That of the easiest chain, where several are mined together.
+    /// That of the easiest chain, where several are mined together, but for a child no less than the least that rigs
+    /// are given.
     pub(super) fn network_difficulty(&self) -> Option<Difficulty> {
         let job = self.jobs.current()?;
         let algorithm = self.spec.chains[0].coin.algorithm;
-        let children = job.children.blocks().iter().map(|child| child.template.target);
-        let targets = std::iter::once(job.template.target).chain(children);
-        targets.map(|target| Difficulty::of_target(target, algorithm)).min()
+        let of = |target| Difficulty::of_target(target, algorithm);
+        // For a child that is easier than that, rigs are not made to send shares that nobody wants: some of its blocks
+        // are not found.
+        let children = job.children.blocks().iter().map(|child| of(child.template.target).max(self.spec.vardiff.min));
+        children.chain([of(job.template.target)]).min()
     }
 
     /// Sends `job` to every miner at once; those whose difficulty is above the network's are told first.

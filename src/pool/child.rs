@@ -18,6 +18,8 @@ use super::split::{Claim, Split, split};
 
 /// Bytes in a child's coinbase that tell one job's from another's.
 const EXTRANONCE: usize = 8;
+/// Bytes that a proof takes of the block: the largest coinbase that rigs are sent, headers and branches.
+const PROOF: u64 = 18_000;
 
 /// A block of a merge-mined chain. Its payouts are frozen like those of its job.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ impl ChildBlock {
             Ok((split, coinbase))
         };
         let measure = |(_, coinbase): &(Split, Coinbase)| {
-            (coinbase.weight(EXTRANONCE), coinbase.size(EXTRANONCE), coinbase.sigops())
+            (coinbase.weight(EXTRANONCE) + 4 * PROOF, coinbase.size(EXTRANONCE) + PROOF, coinbase.sigops())
         };
         let (template, (split, coinbase)) = fit(parts.template, build, measure)?;
         let extranonce = parts.job.to_be_bytes();

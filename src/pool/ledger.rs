@@ -244,7 +244,7 @@ impl Ledger {
         self.recount(found.height);
         for part in &found.parts {
             if let Some(account) = self.accounts.get_mut(&part.miner) {
-                account.most_work = account.most_work.max(part.work);
+                account.earned_work = account.earned_work.saturating_add(u128::from(part.work));
             }
         }
         Ok(())

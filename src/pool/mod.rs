@@ -45,7 +45,7 @@ pub mod window;
 mod work;
 pub mod workers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::limits::UNAUTHORISED_MS;
 use crate::base::slots::{Key, Slots};
@@ -139,9 +139,10 @@ pub struct Pool {
     ledger_full: Option<String>,
     /// The file that keeps payments from being built.
     payments_held: Option<String>,
-    /// The last check of the ledgers' law.
-    audit: Result<(), String>,
-    audit_due: bool,
+    /// What the last check of a chain's ledger found against the law.
+    audit: BTreeMap<usize, String>,
+    /// Chains whose ledger changed since it was checked.
+    audit_due: BTreeSet<usize>,
     commits: Commits,
     outputs: VecDeque<Output>,
     rates: Rates,
@@ -323,7 +324,7 @@ impl Pool {
             troubles.push(format!("the ledger cannot be written: {fault}"));
         }
         troubles.extend(self.ledger_full.clone());
-        troubles.extend(self.audit.clone().err());
+        troubles.extend(self.audit.values().cloned());
         troubles.extend(self.job_fault.clone());
         troubles.extend(lacks_template(&self.chains[0]));
         troubles
@@ -359,17 +360,19 @@ impl Pool {
     fn record(&mut self, chain: usize, entry: Entry) -> Result<(), LedgerError> {
         self.chains[chain].ledger.apply(self.commits.next_entry(), &entry)?;
         self.commits.record(entry);
-        self.audit_due = true;
+        self.audit_due.insert(chain);
         Ok(())
     }
 
     /// Redoes the ledgers' sums after money moved; outside of the turn that found a block.
     fn run_audit(&mut self) {
-        if std::mem::take(&mut self.audit_due) {
-            let check = self.chains.iter().try_for_each(|chain| chain.ledger.check());
-            self.audit = check.map_err(|error| error.to_string());
-            if let Err(error) = &self.audit {
-                log::error!("{}: {error}", self.spec.name);
+        for chain in std::mem::take(&mut self.audit_due) {
+            match self.chains[chain].ledger.check() {
+                Ok(()) => _ = self.audit.remove(&chain),
+                Err(error) => {
+                    log::error!("{}: {error}", self.spec.name);
+                    self.audit.insert(chain, error.to_string());
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Addresses for accounts that have none on a merge-mined chain, because the parent's kind of address has no
 //! counterpart there. The operator may name one. So may the miner's own rigs, by their usernames; but anybody may work
 //! for any address, and a debt is not given to whoever asks first. What rigs name counts when more than half of all the
-//! work for the address in the window is done under that name, and as much as half of the most that the debt was ever
-//! earned with.
+//! work for the address in the window is done under that name, and no less than all that the debt was ever earned with:
+//! that of each block's window, so that a young debt follows its miner by itself, and an old one takes the operator.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +11,7 @@ use crate::base::time::Now;
 use crate::coin::script::Script;
 
 use super::Pool;
+use super::identity::Identity;
 use super::record::{AddressNamed, Entry, MinerId};
 
 /// Why an address is not named for an account.
@@ -64,19 +65,27 @@ impl Pool {
     }
 
     fn believable_names(&self, chain: usize) -> Vec<(MinerId, Script)> {
-        let accounts = self.chains[chain].ledger.accounts().filter(|(_, account)| account.balance > 0);
-        let nameless = accounts.filter(|(miner, _)| self.payout_script(chain, *miner).is_none());
-        let believable = nameless.filter_map(|(miner, account)| {
-            let script = self.miners.script(miner)?;
-            let rows = || self.window.iter().map(|(_, row)| row).filter(|row| row.identity.script() == script);
-            let all: u128 = rows().map(|row| u128::from(row.work)).sum();
-            let needed = (all / 2 + 1).max(u128::from(account.most_work).div_ceil(2));
-            // Several usernames may say the same of this chain.
-            let mut works: BTreeMap<&Script, u128> = BTreeMap::new();
-            for (named, work) in rows().filter_map(|row| Some((row.identity.named(chain as u8)?, row.work))) {
-                *works.entry(named).or_default() += u128::from(work);
+        // What the window holds for each address of the parent chain under each name; most pools' rigs name none.
+        let mut works: BTreeMap<&Script, BTreeMap<Option<&Script>, u128>> = BTreeMap::new();
+        let rows = || self.window.iter().map(|(_, row)| (&row.identity, u128::from(row.work)));
+        let is_named = |identity: &Identity| identity.named(chain as u8).is_some();
+        for (identity, _) in rows().filter(|(identity, _)| is_named(identity)) {
+            works.entry(identity.script()).or_default();
+        }
+        for (identity, work) in rows() {
+            if let Some(of_address) = works.get_mut(identity.script()) {
+                *of_address.entry(identity.named(chain as u8)).or_default() += work;
             }
-            works.into_iter().find(|(_, work)| *work >= needed).map(|(named, _)| (miner, named.clone()))
+        }
+        let believable = works.into_iter().filter_map(|(script, names)| {
+            let miner = self.miners.find(&script.clone().into())?;
+            let account = self.chains[chain].ledger.account(miner);
+            if account.balance <= 0 || self.payout_script(chain, miner).is_some() {
+                return None;
+            }
+            let needed = (names.values().sum::<u128>() / 2 + 1).max(account.earned_work);
+            let (name, _) = names.into_iter().filter(|(name, _)| name.is_some()).find(|(_, work)| *work >= needed)?;
+            Some((miner, name?.clone()))
         });
         believable.collect()
     }

@@ -1,7 +1,7 @@
 //! A pool at its start: the ledgers folded from the journal, the window from its cells, everything else empty. Refuses
 //! what contradicts itself; never mends it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -104,8 +104,8 @@ impl Pool {
             child_faults: BTreeMap::new(),
             ledger_full: None,
             payments_held: None,
-            audit: Ok(()),
-            audit_due: false,
+            audit: BTreeMap::new(),
+            audit_due: BTreeSet::new(),
             commits: Commits::new(last_entry + 1, mark, now),
             outputs: VecDeque::new(),
             rates: Rates::new(now.mono_ms),

@@ -81,6 +81,8 @@ pub struct Upstream {
     template_ms: Option<u64>,
     failures: u32,
     outstanding: [bool; Tag::ALL.len()],
+    /// The outstanding question for work named another payee.
+    is_outdated: bool,
     submissions: Submissions,
     credentials_at: u64,
     template_at: u64,
@@ -123,6 +125,7 @@ impl Upstream {
             template_ms: None,
             failures: 0,
             outstanding: [false; Tag::ALL.len()],
+            is_outdated: false,
             submissions,
             credentials_at: now.mono_ms,
             template_at: now.mono_ms,
@@ -165,8 +168,9 @@ impl Upstream {
         let source = Source::NodeBlock { payee };
         if self.source.is_node_block() && self.source != source {
             self.source = source;
-            // The one at hand pays another.
+            // The one at hand pays another, and so does one that is on its way.
             self.template = None;
+            self.is_outdated = self.outstanding[Tag::Template as usize];
             self.template_at = now.mono_ms;
             self.proceed(now);
         }
@@ -359,6 +363,7 @@ impl Upstream {
     fn handle_answer(&mut self, tag: Tag, answer: Result<Box<RawValue>, LinkError>, now: Now) {
         match tag {
             Tag::Template | Tag::LongPoll => match answer {
+                Ok(_) if std::mem::take(&mut self.is_outdated) => self.template_at = now.mono_ms,
                 Ok(result) => self.take_template(tag, &result, now),
                 Err(error) => self.take_failure(tag, &error, now),
             },

@@ -34,6 +34,8 @@ pub enum UsernameError {
     Address(AddressError),
     /// The address that it names for this merge-mined chain can't be paid there.
     ChildAddress(String, AddressError),
+    /// It names an address for a merge-mined chain and none for the parent, which has this name.
+    NoParentAddress(String),
     /// More addresses than chains are mined.
     TooManyAddresses(usize),
     /// No chain that is merge-mined here has this id.
@@ -50,6 +52,7 @@ impl fmt::Display for UsernameError {
             UsernameError::Address(AddressError::Empty) => AddressError::Empty.fmt(f),
             UsernameError::Address(error) => write!(f, "address {error}"),
             UsernameError::ChildAddress(chain, error) => write!(f, "{chain} address {error}"),
+            UsernameError::NoParentAddress(chain) => write!(f, "no {chain} address: give that one first"),
             UsernameError::TooManyAddresses(1) => f.write_str("one address only: nothing is merge-mined here"),
             UsernameError::TooManyAddresses(chains) => write!(f, "{chains} addresses at most: one for each chain"),
             UsernameError::NoSuchChain(id) => write!(f, "no chain of the id {id} is mined here"),
@@ -78,7 +81,7 @@ impl Username {
 fn identity(head: &str, chains: &[ChainSpec]) -> Result<Identity, UsernameError> {
     let read = |chain: usize, text: &str| {
         let spec = &chains[chain];
-        address::parse(text, spec.coin, spec.network).map(|address| address.script)
+        address::parse_to_pay(text, spec.coin, spec.network).map(|address| address.script)
     };
     let mut scripts: Vec<Option<Script>> = vec![None; chains.len()];
     let mut open: Vec<&str> = Vec::new();
@@ -117,7 +120,7 @@ fn identity(head: &str, chains: &[ChainSpec]) -> Result<Identity, UsernameError>
         }
     }
     let mut scripts = scripts.into_iter();
-    let parent = scripts.next().flatten().ok_or(UsernameError::Address(AddressError::Empty))?;
+    let parent = scripts.next().flatten().ok_or_else(|| UsernameError::NoParentAddress(chains[0].name.clone()))?;
     let children = (1u8..).zip(&chains[1..]).zip(scripts);
     // What would be derived anyway is not named: the same people are one identity.
     let named = children.filter_map(|((index, chain), script)| {
@@ -214,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn a_dogecoin_address_is_not_taken_for_a_script_of_a_chain_that_prints_it_alike() {
+        let chains = [chain("litecoin", "mainnet"), chain("bellscoin", "mainnet"), chain("dogecoin", "mainnet")];
+        let (parent, child) = (Script::p2pkh(&[7; 20]), Script::p2pkh(&[8; 20]));
+        let username = format!("{},{}", text(&parent, &chains[0]), text(&child, &chains[2]));
+        assert_eq!(Username::parse(&username, &chains).unwrap().identity, Identity::new(parent, vec![(2, child)]));
+        let refused = Username::parse(&username, &chains[..2]).unwrap_err();
+        assert_eq!(
+            refused,
+            UsernameError::ChildAddress("bells".to_string(), AddressError::Mistakable { of: "dogecoin" })
+        );
+    }
+
+    #[test]
     fn where_an_address_is_one_of_both_chains_its_place_decides() {
         let chains = merged("regtest");
         let (one, other) = (Script::p2pkh(&[7; 20]), Script::p2pkh(&[8; 20]));
@@ -237,9 +253,11 @@ mod tests {
         for (username, expected) in cases {
             assert_eq!(Username::parse(&username, &chains).unwrap_err().to_string(), expected, "{username}");
         }
-        let refused = Username::parse(&format!("98:{doge}"), &chains).unwrap_err();
-        assert_eq!(refused, UsernameError::Address(AddressError::Empty));
-        let refused = Username::parse(&doge, &chains).unwrap_err().to_string();
+        for orphan in [format!("98:{doge}"), doge.clone()] {
+            let refused = Username::parse(&orphan, &chains).unwrap_err();
+            assert_eq!(refused.to_string(), "no ltc address: give that one first");
+        }
+        let refused = Username::parse(&doge, &chains[..1]).unwrap_err().to_string();
         assert!(refused.contains("dogecoin mainnet"), "{refused}");
         let alone = Username::parse(&format!("{ltc},{doge}"), &chains[..1]).unwrap_err();
         assert_eq!(alone.to_string(), "one address only: nothing is merge-mined here");

@@ -159,7 +159,7 @@ fn indebted() -> (Scene, Key, MinerId) {
     shares(&mut scene, key, "w", 10);
     assert_eq!(find_child(&mut scene, key), []);
     let miner = of(&scene, &taproot(5));
-    assert_eq!(scene.pool.chains()[1].ledger.account(miner).most_work, 10);
+    assert_eq!(scene.pool.chains()[1].ledger.account(miner).earned_work, 10);
     (scene, key, miner)
 }
 
@@ -243,20 +243,27 @@ fn a_thief_who_names_an_address_with_a_share_of_the_work_gets_nothing() {
 }
 
 #[test]
-fn a_thief_who_works_for_an_idle_address_gets_nothing_below_half_of_its_most_work() {
+fn a_thief_who_works_for_an_idle_address_gets_nothing_for_less_work_than_earned_the_debt() {
     let (mut scene, victim, miner) = indebted();
+    // Another block, of the eleven shares in the window by then.
+    assert_eq!(find_child(&mut scene, victim), []);
+    assert_eq!(scene.pool.chains()[1].ledger.account(miner).earned_work, 21);
+    let debt = owed(&scene, miner);
     scene.pool.handle_miner_closed(victim);
     scene.rigs.remove(&victim);
     scene.advance(2 * HOUR);
     assert_eq!(scene.pool.window().total_work(), 0);
     let username = pair(&scene, &taproot(5), &script(66));
     let thief = rig_as(&mut scene, &username);
-    shares(&mut scene, thief, "t", 4);
+    shares(&mut scene, thief, "t", 19);
     scene.advance(300 * SECOND);
     assert_eq!(named(&scene, miner), None);
     let paid = find_child(&mut scene, thief);
-    assert_eq!((paid, owed(&scene, miner)), (vec![(hex_of(&script(66)), SHARED)], SHARED as i64));
-    // The share that solved the child was the fifth: the bound is half, and known.
+    assert_eq!((paid, owed(&scene, miner)), (vec![(hex_of(&script(66)), SHARED)], debt));
+    scene.advance(31 * SECOND);
+    assert_eq!(named(&scene, miner), None, "twenty shares are less than twenty-one");
+    // The bound is known: as much work as earned the debt is believed.
+    shares(&mut scene, thief, "u", 1);
     scene.advance(31 * SECOND);
     assert_eq!(named(&scene, miner), Some(&script(66)));
 }

@@ -35,7 +35,7 @@ pub(super) fn select(site: &Site, params: &mut Params) -> Result<(usize, usize),
 
 /// The output script of an address that a caller gave.
 pub(super) fn script(spec: &ChainSpec, text: &str) -> Result<Script, RpcError> {
-    let address = address::parse(text, spec.coin, spec.network);
+    let address = address::parse_to_pay(text, spec.coin, spec.network);
     address.map(|address| address.script).map_err(|reason| invalid(&format!("address: {reason}")))
 }
 

@@ -11,8 +11,8 @@ pub struct Account {
     pub reserved: u64,
     /// Received by coinbases of blocks that count and by settled payments.
     pub paid: u64,
-    /// The most work in the window that any block brought it for, in difficulty units.
-    pub most_work: u64,
+    /// The work in the window that blocks brought it something for, summed over them, in difficulty units.
+    pub earned_work: u128,
     /// Of it what can't be taken back any more.
     paid_for_good: u64,
 }

@@ -1,11 +1,17 @@
 //! Which coins can be mined together.
 
 use super::json::Object;
-use crate::coin::params::Coin;
+use crate::pool::spec::ChainSpec;
 
 /// Tells what keeps `child` from being mined with `parent`, and with the children read so far, whose chain ids are in
 /// `taken`.
-pub(super) fn check(object: &Object<'_>, parent: &Coin, child: &Coin, taken: &mut Vec<(u32, &'static str)>) {
+pub(super) fn check(object: &Object<'_>, parent: &ChainSpec, child: &ChainSpec, taken: &mut Vec<(u32, &'static str)>) {
+    let is_mainnet = |chain: &ChainSpec| chain.network.name == "mainnet";
+    if is_mainnet(parent) != is_mainnet(child) {
+        let what = format!("is {}, and the parent is on {}", child.network.name, parent.network.name);
+        return object.wrong("network", what);
+    }
+    let (parent, child) = (parent.coin, child.coin);
     let Some(auxpow) = child.auxpow else {
         return object.wrong("coin", format!("{} can't be merge-mined; give it a pool of its own", child.name));
     };

@@ -190,8 +190,8 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let mut merged = Vec::new();
     let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
         let child = chain(object, network, &mut chain_names, |_| Some(()));
-        if let (Some(child), Some(parent)) = (&child, parent_coin) {
-            merge::check(object, parent, child.spec.coin, &mut merged);
+        if let (Some(child), Some(parent)) = (&child, &parent) {
+            merge::check(object, &parent.spec, &child.spec, &mut merged);
         }
         child
     });
@@ -261,7 +261,7 @@ fn chain<T>(
             let text = text(value)?;
             // Without its coin and network an address means nothing, and that mistake is told already.
             let Some((coin, network)) = coin.zip(network) else { return Ok(None) };
-            address::parse(text, coin, network).map(Some).map_err(|error| error.to_string())
+            address::parse_to_pay(text, coin, network).map(Some).map_err(|error| error.to_string())
         });
         let fee_ppm = payout.or(
             "fee_percent",
