@@ -110,7 +110,7 @@ impl Pool {
         let departed = self.resumable.departed().map(|(id, standing)| (id, standing.clone()));
         Some(Handover {
             pool: self.spec.name.clone(),
-            chain: self.chain_text(),
+            chain: self.spec.chains_text(),
             extranonce2_len: self.spec.stratum.extranonce2_len,
             fingerprints: fingerprints(),
             mark: self.marked(),
@@ -128,7 +128,7 @@ impl Pool {
     pub fn take_over(&mut self, handover: Handover, now: Now) -> Result<(), HandoverError> {
         let Handover { chain, extranonce2_len, mark, wall_ms, next_job, next_extranonce1, works, sessions, .. } =
             handover;
-        if handover.pool != self.spec.name || chain != self.chain_text() {
+        if handover.pool != self.spec.name || chain != self.spec.chains_text() {
             return Err(HandoverError::Other("pool"));
         }
         if extranonce2_len != self.spec.stratum.extranonce2_len {
@@ -167,11 +167,6 @@ impl Pool {
             }
         }
         Ok(())
-    }
-
-    fn chain_text(&self) -> String {
-        let texts = self.spec.chains.iter().map(|chain| format!("{} {}", chain.coin.name, chain.network.name));
-        texts.collect::<Vec<String>>().join(", ")
     }
 }
 

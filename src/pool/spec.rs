@@ -30,6 +30,14 @@ pub struct PoolSpec {
     pub commit_ms: u64,
 }
 
+impl PoolSpec {
+    /// Coin and network of each chain, the parent first: what a ledger, or what one run leaves to the next, is of.
+    pub fn chains_text(&self) -> String {
+        let texts = self.chains.iter().map(|chain| format!("{} {}", chain.coin.name, chain.network.name));
+        texts.collect::<Vec<String>>().join(", ")
+    }
+}
+
 /// One chain of a pool.
 #[derive(Clone, Debug)]
 pub struct ChainSpec {

@@ -18,7 +18,6 @@ use crate::base::slots::{Key, Slots};
 use crate::base::time::Now;
 use crate::face::{LedgerSize, Site};
 use crate::pool::record::Batch;
-use crate::pool::spec::ChainSpec;
 use crate::pool::{Output, Pool, RecoverError};
 
 use super::clock::Clock;
@@ -93,8 +92,7 @@ impl Daemon {
             log::warn!("the ledger has a pool {name} that is not configured: what it owes stays there unpaid");
         }
         for (index, pool) in config.pools.iter().enumerate() {
-            let coin = |chain: &ChainSpec| format!("{} {}", chain.coin.name, chain.network.name);
-            store.tie(index, &pool.spec.chains.iter().map(coin).collect::<Vec<String>>())?;
+            store.tie(index, &pool.spec.chains_text())?;
         }
         let mut daemon = Daemon {
             poll,

@@ -27,6 +27,7 @@ mod records;
 mod schema1;
 mod seal;
 mod snapshot;
+pub mod tie;
 
 use std::cell::RefCell;
 use std::fs;
@@ -118,30 +119,26 @@ impl Store {
             let txn = open.env.read_txn()?;
             let mut strangers = Vec::new();
             for record in open.meta.iter(&txn)? {
-                let name = std::str::from_utf8(record?.0).unwrap_or_default().strip_suffix(".chains");
+                let name = std::str::from_utf8(record?.0).ok().and_then(tie::pool_of);
                 strangers.extend(name.filter(|name| !self.pools.iter().any(|pool| pool == name)).map(str::to_string));
             }
             Ok(strangers)
         })
     }
 
-    /// Ties the pool at this place of the list to the coins and networks of its chains, in order, once and for all:
-    /// the journal names a chain by its place alone.
-    pub fn tie(&self, pool: usize, chains: &[String]) -> Result<(), StoreError> {
-        let (name, configured) = (&self.pools[pool], chains.join(", "));
+    /// Ties the pool at this place of the list to its chains: coin and network of each, in order, as
+    /// [`PoolSpec::chains_text`](crate::pool::spec::PoolSpec::chains_text) has them. Refused when it is tied to others.
+    pub fn tie(&self, pool: usize, configured: &str) -> Result<(), StoreError> {
+        let name = &self.pools[pool];
         self.with(|open| {
-            let key = format!("{name}.chains");
+            let key = tie::key(name);
             let mut txn = open.env.write_txn()?;
-            let recorded =
-                open.meta.get(&txn, key.as_bytes())?.map(|value| String::from_utf8_lossy(value).into_owned());
-            match recorded {
-                // A merged chain may be added behind those that there are.
-                Some(recorded) if recorded == configured => return Ok(()),
-                Some(recorded) if !configured.starts_with(&format!("{recorded}, ")) => {
-                    let (pool, configured) = (name.clone(), configured.clone());
-                    return Err(StoreError::OtherChains { pool, recorded, configured });
+            let recorded = open.meta.get(&txn, key.as_bytes())?.map(<[u8]>::to_vec);
+            if let Some(recorded) = recorded {
+                if recorded == configured.as_bytes() {
+                    return Ok(());
                 }
-                _ => {}
+                tie::check(name, &String::from_utf8_lossy(&recorded), configured)?;
             }
             open.meta.put(&mut txn, key.as_bytes(), configured.as_bytes())?;
             Ok(txn.commit()?)

@@ -123,10 +123,8 @@ fn a_ledger_that_is_emptied_taken_away_or_out_of_reach_is_not_replaced_by_a_new_
 #[test]
 fn a_pool_keeps_the_coins_that_it_has_money_in() {
     let scratch = Scratch::new();
-    let tie = |chains: &[&str]| {
-        let chains: Vec<String> = chains.iter().map(|chain| chain.to_string()).collect();
-        open(&scratch.0, &["ltc"]).tie(0, &chains).map_err(|error| error.to_string())
-    };
+    let tie =
+        |chains: &[&str]| open(&scratch.0, &["ltc"]).tie(0, &chains.join(", ")).map_err(|error| error.to_string());
     assert_eq!(tie(&["litecoin mainnet"]), Ok(()));
     assert_eq!(tie(&["litecoin mainnet"]), Ok(()));
     assert!(tie(&["bitcoin mainnet"]).unwrap_err().contains("is of litecoin mainnet"));

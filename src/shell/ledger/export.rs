@@ -113,7 +113,7 @@ fn write_pool(snapshot: &Snapshot, index: usize, pool: &str, lines: &mut Lines<i
         log::error!("{pool}: the ledger is damaged: {what}; it is left out");
     }
     let Some(mark) = &recovered.clock else { return Ok(()) };
-    lines.write(&Line::Clock(Clock::new(pool, mark)))?;
+    lines.write(&Line::Clock(Clock::new(pool, mark, snapshot.chains(index)?)))?;
     for (miner, script) in recovered.miners {
         lines.write(&Line::Miner(Miner { pool: pool.into(), miner, script }))?;
     }

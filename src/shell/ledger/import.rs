@@ -119,6 +119,9 @@ impl<'p> Reading<'p> {
                 let Some(found) = found else { return refused("its pool is not in the header, or out of order") };
                 self.current = Some(following + found);
                 self.head = Head::default();
+                if let Some(chains) = &clock.chains {
+                    self.draft.tie(following + found, chains)?;
+                }
                 self.batch.clock = clock.mark();
             }
             Line::Miner(line) => {

@@ -41,6 +41,9 @@ pub(super) struct Clock {
     #[serde(with = "written::wide")]
     total_work: u128,
     total_shares: u64,
+    /// The chains that the ledger is tied to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) chains: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,9 +120,9 @@ impl Sum {
 }
 
 impl Clock {
-    pub(super) fn new(pool: &str, mark: &ClockMark) -> Clock {
+    pub(super) fn new(pool: &str, mark: &ClockMark, chains: Option<String>) -> Clock {
         let ClockMark { pool_ms, wall_ms, total_work, total_shares } = *mark;
-        Clock { pool: pool.into(), pool_ms, wall_ms, total_work, total_shares }
+        Clock { pool: pool.into(), pool_ms, wall_ms, total_work, total_shares, chains }
     }
 
     pub(super) fn mark(&self) -> ClockMark {

@@ -22,6 +22,7 @@ use crate::pool::record::{
 };
 use crate::pool::spec::ChainSpec;
 use crate::shell::config::{self, PoolConfig};
+use crate::shell::store::tie;
 use crate::shell::store::{Aside, Draft, Place, Snapshot, holds_ledger};
 
 /// Entries, cells and miners that are written at one time.
@@ -49,9 +50,18 @@ pub fn run(which: &Which, from: &Path) -> Result<String, TaskError> {
     let mut text = String::new();
     for (index, name) in backup.pools().iter().enumerate() {
         let mut rebuilding = Rebuilding::copy(&backup, index, &draft)?;
+        let recorded = backup.chains(index)?;
+        if let Some(recorded) = &recorded {
+            draft.tie(index, recorded)?;
+        }
         match config.pools.iter().find(|pool| pool.spec.name == *name) {
             None => text += &format!("pool {name} is not in the configuration, and copied as the backup has it\n"),
-            Some(pool) => text += &rebuilding.search(pool, &backup, index)?,
+            Some(pool) => {
+                if let Some(recorded) = &recorded {
+                    tie::check(name, recorded, &pool.spec.chains_text())?;
+                }
+                text += &rebuilding.search(pool, &backup, index)?;
+            }
         }
         rebuilding.write(index, &draft)?;
     }

@@ -6,13 +6,14 @@ use super::environment::{self, Environment};
 use super::journal::Head;
 use super::place::{self, Aside, Place};
 use super::snapshot::{self, Snapshot};
-use super::{StoreError, map_bytes};
+use super::{StoreError, map_bytes, tie};
 use crate::pool::record::Batch;
 
 /// See the module.
 pub struct Draft<'p> {
     place: &'p Place,
     making: PathBuf,
+    names: Vec<String>,
     /// There until it is closed to be installed.
     environment: Option<Environment>,
 }
@@ -22,7 +23,7 @@ impl<'p> Draft<'p> {
     pub fn begin(place: &'p Place, map_mib: usize, pools: &[String]) -> Result<Draft<'p>, StoreError> {
         let making = place.making()?;
         let environment = Environment::open(&making, map_bytes(map_mib), pools)?;
-        Ok(Draft { place, making, environment: Some(environment) })
+        Ok(Draft { place, making, names: pools.to_vec(), environment: Some(environment) })
     }
 
     /// Writes a batch for the pool at this place of the list.
@@ -30,6 +31,14 @@ impl<'p> Draft<'p> {
         let Environment { env, meta, pools, .. } = self.environment();
         let mut txn = env.write_txn()?;
         pools[pool].write(meta, &mut txn, batch)?;
+        Ok(txn.commit()?)
+    }
+
+    /// Ties the pool at this place of the list to its chains, as the ledger that it is made from was.
+    pub fn tie(&self, pool: usize, chains: &str) -> Result<(), StoreError> {
+        let Environment { env, meta, .. } = self.environment();
+        let mut txn = env.write_txn()?;
+        meta.put(&mut txn, tie::key(&self.names[pool]).as_bytes(), chains.as_bytes())?;
         Ok(txn.commit()?)
     }
 

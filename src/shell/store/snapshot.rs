@@ -12,7 +12,7 @@ use super::environment::{self, Lmdb};
 use super::error::io_error;
 use super::journal::Head;
 use super::records::{PoolDatabases, Raw};
-use super::{META, SCHEMA_KEY, StoreError, place};
+use super::{META, SCHEMA_KEY, StoreError, place, tie};
 use crate::pool::record::{Entry, Journal, Recovered};
 
 /// See the module.
@@ -48,6 +48,12 @@ impl Snapshot {
     /// The pools that the file holds, by name; [`Snapshot::load`] and the others take a place in this list.
     pub fn pools(&self) -> &[String] {
         &self.names
+    }
+
+    /// The chains that a pool's ledger is tied to; `None` where it never ran since they are recorded.
+    pub fn chains(&self, pool: usize) -> Result<Option<String>, StoreError> {
+        let recorded = self.meta.get(&self.txn, tie::key(&self.names[pool]).as_bytes())?;
+        Ok(recorded.map(|recorded| String::from_utf8_lossy(recorded).into_owned()))
     }
 
     /// Everything of a pool but its journal. What is damaged and costs nobody money is left out: see
