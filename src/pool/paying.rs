@@ -45,6 +45,9 @@ impl fmt::Display for PaymentError {
 
 impl std::error::Error for PaymentError {}
 
+/// From here on an operator is told how full the ledger is.
+const EARLY_PERCENT: u64 = 70;
+
 fn held(path: &str) -> String {
     format!("no payments are built while {path} is there: read it")
 }
@@ -109,6 +112,12 @@ impl Pool {
     /// What the operator should look at although it keeps nobody from mining: payments that are stuck.
     pub fn warnings(&self, now: Now) -> Vec<String> {
         let mut warnings: Vec<String> = self.payments_held.iter().map(|path| held(path)).collect();
+        if self.ledger_used_percent >= EARLY_PERCENT {
+            warnings.push(format!("the ledger is {} % full: raise map_mib in time", self.ledger_used_percent));
+        }
+        if self.is_ledger_tight && self.chains.len() > 1 {
+            warnings.push("merge-mined chains are left alone: the ledger is nearly full".to_string());
+        }
         warnings.extend((0..self.chains.len()).flat_map(|chain| self.chain_warnings(chain, now)));
         warnings
     }

@@ -103,6 +103,8 @@ impl Pool {
             job_fault: None,
             child_faults: BTreeMap::new(),
             ledger_full: None,
+            is_ledger_tight: false,
+            ledger_used_percent: 0,
             payments_held: None,
             audit: BTreeMap::new(),
             audit_due: BTreeSet::new(),

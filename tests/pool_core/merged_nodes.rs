@@ -148,3 +148,23 @@ fn of_two_child_nodes_the_one_that_is_ahead_is_followed() {
     assert!(scene.pool.warnings(scene.now).is_empty());
     assert_eq!(scene.pool.chains()[1].chosen, Some(0));
 }
+
+#[test]
+fn the_last_room_in_the_ledger_is_the_parents() {
+    let mut scene = start(&["dogecoin"]);
+    let key = scene.rig(1);
+    scene.pool.handle_headroom(70, 100);
+    assert_eq!(scene.pool.warnings(scene.now), ["the ledger is 70 % full: raise map_mib in time"]);
+    assert!(scene.rigs[&key].job().aux().is_some());
+    scene.pool.handle_headroom(90, 100);
+    scene.advance(40 * SECOND);
+    assert!(scene.rigs[&key].job().aux().is_none());
+    assert_eq!(scene.pool.warnings(scene.now).len(), 2);
+    assert!(scene.pool.troubles().is_empty(), "the parent goes on");
+    scene.work(key, "block", Want::Block);
+    assert_eq!((blocks(&scene, 0).len(), blocks(&scene, 1).len()), (1, 0));
+    scene.pool.handle_headroom(10, 100);
+    scene.advance(5 * SECOND);
+    assert!(scene.rigs[&key].job().aux().is_some());
+    assert!(scene.pool.warnings(scene.now).is_empty());
+}
