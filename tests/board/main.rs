@@ -19,6 +19,8 @@ mod miner;
 #[allow(dead_code)]
 #[path = "../real/place.rs"]
 mod place;
+#[path = "../real/pour.rs"]
+mod pour;
 #[allow(dead_code)]
 #[path = "../real/proof_of_work.rs"]
 mod proof_of_work;

@@ -1,6 +1,6 @@
 //! Power cuts amid shares: what was acknowledged is on the card, once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,42 +11,14 @@ use crate::card::Loss;
 use crate::miner::{Miner, Want};
 use crate::node::{address_of, configuration, node};
 use crate::place::{Folder, wait_for};
+use crate::pour::{Tally, pour};
 use crate::vm::Vm;
 
 const CUTS: usize = 10;
 /// Acknowledged shares of each rig before a cut.
 const ENOUGH: u64 = 20;
-
-/// What the rigs of one address know of the shares of one round.
-#[derive(Default)]
-struct Tally {
-    /// Sent, whatever became of them.
-    sent: AtomicU64,
-    /// Those whose `true` was read.
-    acknowledged: AtomicU64,
-}
-
-/// Sends a share whenever there is room, without waiting for its reply, until the connection dies.
-fn pour(mut miner: Miner, tally: &Tally) {
-    loop {
-        let alive = miner.catch_up().is_ok();
-        for (id, outcome) in miner.replies(Duration::ZERO).unwrap_or_default() {
-            assert_eq!(outcome, Ok(json!(true)), "request {id}");
-            tally.acknowledged.fetch_add(1, Ordering::Relaxed);
-        }
-        if !alive {
-            return;
-        }
-        let share = miner.mine(Want::Share);
-        // Counted first: a share that was cut off on its way may have arrived.
-        tally.sent.fetch_add(1, Ordering::Relaxed);
-        if miner.send_share(&share).is_err() {
-            return;
-        }
-        // The emulated processor hashes each of them anew, and takes much longer for it.
-        thread::sleep(Duration::from_millis(20));
-    }
-}
+/// The emulated processor hashes each share anew, and takes much longer for it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[test]
 #[ignore = "needs the image: cross/image/test.sh"]
@@ -69,7 +41,7 @@ fn every_acknowledged_share_survives_power_cuts() {
             addresses.each_ref().map(|address| Miner::at_work(vm.stratum_port(), &format!("{address}.rig"), "x"));
         thread::scope(|scope| {
             for (miner, tally) in rigs.into_iter().zip(&tallies) {
-                scope.spawn(move || pour(miner, tally));
+                scope.spawn(move || pour(miner, Want::Share, PAUSE, tally));
             }
             wait_for("both rigs have shares acknowledged", 120, || {
                 tallies.iter().all(|tally| tally.acknowledged.load(Ordering::Relaxed) >= ENOUGH).then_some(())

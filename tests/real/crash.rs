@@ -1,6 +1,6 @@
 //! `kill -9` under load: what was acknowledged is there afterwards, once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,39 +11,11 @@ use crate::chain::Chain;
 use crate::miner::{Miner, Want};
 use crate::node::Node;
 use crate::pool::{ONE_HASH, Pool};
+use crate::pour::{Tally, pour};
 
 const ROUNDS: u64 = 10;
 /// For a first answer to each miner.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What the miners of one address know of the shares of one round.
-#[derive(Default)]
-struct Tally {
-    /// Sent, whatever became of them.
-    sent: AtomicU64,
-    /// Those whose `true` was read.
-    acknowledged: AtomicU64,
-}
-
-/// Sends shares without waiting for their replies until the connection dies.
-fn pour(mut miner: Miner, tally: &Tally) {
-    loop {
-        let alive = miner.catch_up().is_ok();
-        for (id, outcome) in miner.replies(Duration::ZERO).unwrap_or_default() {
-            assert_eq!(outcome, Ok(json!(true)), "request {id}");
-            tally.acknowledged.fetch_add(1, Ordering::Relaxed);
-        }
-        if !alive {
-            return;
-        }
-        let share = miner.mine(Want::NotBlock);
-        // Counted first: a share that was cut off on its way may have arrived.
-        tally.sent.fetch_add(1, Ordering::Relaxed);
-        if miner.send_share(&share).is_err() {
-            return;
-        }
-    }
-}
 
 #[test]
 fn every_acknowledged_share_survives_a_kill_once() {
@@ -69,7 +41,7 @@ fn every_acknowledged_share_survives_a_kill_once() {
         thread::scope(|scope| {
             for (owner, miner) in miners {
                 let tally = &tallies[owner];
-                scope.spawn(move || pour(miner, tally));
+                scope.spawn(move || pour(miner, Want::NotBlock, Duration::ZERO, tally));
             }
             // However slow the machine is, everybody is at work before it is cut.
             let began = Instant::now();

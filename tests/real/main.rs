@@ -14,6 +14,7 @@ mod miner;
 mod node;
 mod place;
 mod pool;
+mod pour;
 #[path = "../program/mod.rs"]
 mod program;
 mod proof_of_work;
