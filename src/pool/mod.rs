@@ -137,8 +137,7 @@ pub struct Pool {
     child_faults: BTreeMap<usize, String>,
     /// Why the ledger takes no shares although it can be written.
     ledger_full: Option<String>,
-    /// There is no more room for blocks of merge-mined chains.
-    is_ledger_tight: bool,
+    /// How full the ledger is.
     ledger_used_percent: u64,
     /// The file that keeps payments from being built.
     payments_held: Option<String>,
@@ -235,10 +234,14 @@ impl Pool {
     /// How much of the ledger's map is used. Near the end merge-mined chains, whose blocks may be many, are left alone;
     /// and then shares are refused, so that there is always room for a block.
     pub fn handle_headroom(&mut self, used_bytes: u64, map_bytes: u64) {
-        let is_beyond = |percent: u64| used_bytes.saturating_mul(100) >= map_bytes.saturating_mul(percent);
-        self.ledger_full = is_beyond(95).then(|| "ledger is nearly full: raise map_mib".to_string());
-        self.is_ledger_tight = is_beyond(90);
+        let full = used_bytes.saturating_mul(100) >= map_bytes.saturating_mul(95);
+        self.ledger_full = full.then(|| "ledger is nearly full: raise map_mib".to_string());
         self.ledger_used_percent = used_bytes.saturating_mul(100) / map_bytes.max(1);
+    }
+
+    /// Whether the room that is left in the ledger is the parent's.
+    fn is_ledger_tight(&self) -> bool {
+        self.ledger_used_percent >= 90
     }
 
     /// What the operator asked for.

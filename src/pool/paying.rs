@@ -115,7 +115,7 @@ impl Pool {
         if self.ledger_used_percent >= EARLY_PERCENT {
             warnings.push(format!("the ledger is {} % full: raise map_mib in time", self.ledger_used_percent));
         }
-        if self.is_ledger_tight && self.chains.len() > 1 {
+        if self.is_ledger_tight() && self.chains.len() > 1 {
             warnings.push("merge-mined chains are left alone: the ledger is nearly full".to_string());
         }
         warnings.extend((0..self.chains.len()).flat_map(|chain| self.chain_warnings(chain, now)));

@@ -103,7 +103,6 @@ impl Pool {
             job_fault: None,
             child_faults: BTreeMap::new(),
             ledger_full: None,
-            is_ledger_tight: false,
             ledger_used_percent: 0,
             payments_held: None,
             audit: BTreeMap::new(),

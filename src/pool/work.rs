@@ -87,7 +87,7 @@ impl Pool {
 
     /// Whether a merge-mined chain has gone on since the current job was made, or come back.
     fn has_new_child_tip(&mut self, now: Now) -> bool {
-        let Some(job) = self.jobs.current().filter(|_| !self.is_ledger_tight) else { return false };
+        let Some(job) = self.jobs.current().filter(|_| !self.is_ledger_tight()) else { return false };
         let chains = self.chains.iter_mut().enumerate().skip(1);
         let mut tips = chains.filter_map(|(index, chain)| Some((index, chain.choose(now)?.prev_hash)));
         tips.any(|(index, tip)| match job.children.of(index) {
@@ -176,7 +176,7 @@ impl Pool {
     fn build_children(&mut self, now: Now) -> Children {
         let mut blocks = Vec::new();
         // Where the ledger has room for few blocks more, those are the parent's.
-        let children = if self.is_ledger_tight { 1..1 } else { 1..self.chains.len() };
+        let children = if self.is_ledger_tight() { 1..1 } else { 1..self.chains.len() };
         for index in children {
             let Some(template) = self.chains[index].choose(now).map(Rc::clone) else { continue };
             let chain = &self.chains[index];
