@@ -80,17 +80,22 @@ fn an_accepted_share_costs_no_allocation() {
 fn shares_of_many_rigs_cost_no_allocation() {
     let mut scene = Scene::start(spec(1));
     let rigs: Vec<Key> = (0..8).map(|number| scene.rig(number)).collect();
-    // As above, with the shares of one turn from all of them.
+    assert_steady(&mut scene, &rigs);
+}
+
+/// As above, with the shares of one turn from all of the rigs.
+#[track_caller]
+fn assert_steady(scene: &mut Scene, rigs: &[Key]) {
     let lines: Vec<(Key, Vec<u8>)> = (0..1_700)
         .map(|id| {
             let key = rigs[id % rigs.len()];
             let share = scene.rig_mut(key).mine(Want::Share);
-            (key, line(&scene, key, id, &share, &share.job_id))
+            (key, line(scene, key, id, &share, &share.job_id))
         })
         .collect();
     let (warm, steady) = lines.split_at(900);
     let mut accept = |lines: &[(Key, Vec<u8>)]| {
-        let turns = lines.chunks(TURN).map(|lines| turn_of(&mut scene, lines, b"\"result\":true"));
+        let turns = lines.chunks(TURN).map(|lines| turn_of(scene, lines, b"\"result\":true"));
         turns.fold((0, 0), |(answers, count), turn| (answers + turn.0, count + turn.1))
     };
     assert_eq!(accept(warm).0, warm.len());
@@ -102,20 +107,7 @@ fn a_share_that_works_for_several_chains_costs_no_allocation() {
     let mut scene = start(&["dogecoin", "pepecoin"]);
     let username = format!("{},{}", address(1), address(11));
     let rigs = [scene.rig(2), rig_as(&mut scene, &username)];
-    let lines: Vec<(Key, Vec<u8>)> = (0..1_700)
-        .map(|id| {
-            let key = rigs[id % rigs.len()];
-            let share = scene.rig_mut(key).mine(Want::Share);
-            (key, line(&scene, key, id, &share, &share.job_id))
-        })
-        .collect();
-    let (warm, steady) = lines.split_at(900);
-    let mut accept = |lines: &[(Key, Vec<u8>)]| {
-        let turns = lines.chunks(TURN).map(|lines| turn_of(&mut scene, lines, b"\"result\":true"));
-        turns.fold((0, 0), |(answers, count), turn| (answers + turn.0, count + turn.1))
-    };
-    assert_eq!(accept(warm).0, warm.len());
-    assert_eq!(accept(steady), (steady.len(), 0));
+    assert_steady(&mut scene, &rigs);
 }
 
 /// Sends useless shares, twice: the second time they may allocate nothing.
