@@ -182,20 +182,25 @@ impl View {
         let blocks = self.ask(site, index, "getblocks", json!([KEPT_BLOCKS]));
         let blocks = list(&blocks);
         let chain = self.chain(index);
-        let found = site.pools.first().map_or(0, |pool| pool.chains()[index].ledger.blocks().len());
-        let counting = || blocks.iter().filter(|block| block["counts"] == true);
-        let agreed = counting().filter(|block| is_on_chain(&chain, block)).count();
+        let ledger = site.pools.first().map(|pool| &pool.chains()[index].ledger);
+        let found = ledger.map_or(0, |ledger| ledger.blocks().iter().filter(|block| block.counts).count());
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
         let books = if balances["conserved"] == true { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
-        let lost = blocks.len() - counting().count();
-        let lost = if lost > 0 { format!(" ({lost} more lost their place to another)") } else { String::new() };
+        let (counting, lost): (Vec<&Value>, Vec<&Value>) = blocks.iter().partition(|block| block["counts"] == true);
+        // The last may have been submitted in the moment of the end.
+        let answered: Vec<&Value> = counting.into_iter().filter(|block| block["status"] != "submitted").collect();
+        let agreed = answered.iter().filter(|block| is_on_chain(&chain, block)).count();
+        let lost = match lost.len() {
+            0 => String::new(),
+            lost => format!(" ({lost} more lost their place to another)"),
+        };
         format!(
             "{} blocks with {} {} in their coinbases; the chain has the same of {agreed} of the last {}{lost}\n\
              = {} paid to miners + {} owed + {} fees and remainders: {books}\n",
             found,
             text(&balances["coinbase_total"]),
             chain.spec().coin.ticker,
-            counting().count(),
+            answered.len(),
             text(&balances["paid_total"]),
             text(&balances["owed_total"]),
             text(&balances["fees_and_remainders_total"]),
