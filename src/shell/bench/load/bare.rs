@@ -61,11 +61,16 @@ fn spread(poll: &mut Poll, readers: &mut [mio::net::TcpStream], bytes: usize) ->
     let mut buffer = vec![0; 64 * 1024];
     let (mut missing, mut first, mut last) = (readers.len() * bytes, None, Instant::now());
     while missing > 0 {
-        let waited = poll.poll(&mut events, Some(PATIENCE));
-        if waited.is_ok() && events.is_empty() {
-            return Err(Failure("the system's own sockets lose what is written to them".into()));
+        // Awake all the time, as the crowd that waits for a block.
+        let waited = poll.poll(&mut events, Some(Duration::ZERO));
+        let now = Instant::now();
+        if events.is_empty() {
+            if waited.is_ok() && now.saturating_duration_since(last) > PATIENCE {
+                return Err(Failure("the system's own sockets lose what is written to them".into()));
+            }
+            continue;
         }
-        last = Instant::now();
+        last = now;
         first.get_or_insert(last);
         for event in &events {
             let Some(reader) = readers.get_mut(event.token().0) else { continue };

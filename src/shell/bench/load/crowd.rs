@@ -14,6 +14,9 @@ use super::{ADDRESSES, Failure, address_of, io_failure};
 
 /// A pool that keeps the rigs waiting for longer does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A crowd that looks without a pause never sleeps, and need not be woken by who writes to it. Rigs are other machines;
+/// over loopback it would be the pool's core that wakes them, once for nearly each that it tells of a block.
+const WATCHING: Duration = Duration::ZERO;
 /// How often it is looked whether the operator wants an end.
 const PULSE: Duration = Duration::from_millis(100);
 /// Shares on their way at one time, of all rigs together.
@@ -67,7 +70,7 @@ impl Crowd {
             crowd.rigs.push(Rig::new(socket, username));
         }
         let mut at_work = 0;
-        crowd.until(|_, heard, _| {
+        crowd.until(PULSE, |_, heard, _| {
             at_work += usize::from(heard == Heard::NewWork);
             at_work == count
         })?;
@@ -88,7 +91,7 @@ impl Crowd {
         let (mut count, all) = (0, self.rigs.len());
         let mut first = None;
         let mut last = Instant::now();
-        self.until(|_, heard, at| {
+        self.until(WATCHING, |_, heard, at| {
             if heard == Heard::NewWork {
                 count += 1;
                 first.get_or_insert(at);
@@ -110,7 +113,7 @@ impl Crowd {
             sent += rig.submit(ahead)?;
         }
         let mut is_over = false;
-        self.until(|rig, heard, at| {
+        self.until(PULSE, |rig, heard, at| {
             match heard {
                 Heard::Accepted => answers.accepted += 1,
                 Heard::Refused => answers.refused += 1,
@@ -131,11 +134,15 @@ impl Crowd {
         self.rigs.first().map_or(0, Rig::job_bytes)
     }
 
-    /// Turns until `done` says so of something that was heard.
-    fn until(&mut self, mut done: impl FnMut(&mut Rig, Heard, Instant) -> bool) -> Result<(), Failure> {
+    /// Turns, each of which waits no longer than `timeout`, until `done` says so of something that was heard.
+    fn until(
+        &mut self,
+        timeout: Duration,
+        mut done: impl FnMut(&mut Rig, Heard, Instant) -> bool,
+    ) -> Result<(), Failure> {
         let (mut is_done, mut heard_at) = (false, Instant::now());
         while !is_done {
-            self.turn(PULSE, |rig, heard, at| {
+            self.turn(timeout, |rig, heard, at| {
                 heard_at = at;
                 is_done |= done(rig, heard, at);
             })?;
