@@ -1,15 +1,12 @@
 //! Faults by somebody who knows the format: every link and check is right, only the money is not.
 
-use edgepool::coin::script::Script;
 use edgepool::pool::record::{
-    BlockFound, BlockJudged, BlockStatus, Cell, Entry, MinerId, OutPoint, PaymentJudged, PaymentOutput, PaymentStatus,
-    Payout,
+    BlockJudged, BlockStatus, Cell, Entry, OutPoint, Part, PaymentJudged, PaymentOutput, PaymentStatus,
 };
-use edgepool::pool::spec::Terms;
-use edgepool::pool::split::{Claim, split};
 
-use crate::keeper::{Ledgers, SETTLED, pool_script, script, signed, true_ledger};
+use crate::keeper::{Ledgers, SETTLED, script, signed, true_ledger};
 use crate::place::{Scratch, assert_found, verify_alone};
+use crate::sharing::share;
 
 #[test]
 fn a_true_ledger_is_found_to_be_true() {
@@ -90,36 +87,10 @@ fn a_split_that_is_right_by_itself_but_starts_from_other_balances_is_found() {
     // Somebody who was owed enough is not in it at all.
     case("and is left out", |ledger| {
         let (index, found) = ledger.found(105, 0);
-        *found = without(found, 2);
+        let parts: Vec<Part> = found.parts.iter().filter(|part| part.miner != 2).copied().collect();
+        share(found, &parts, |miner| Some(script(miner)));
         index
     });
-}
-
-/// The block as it would be had a miner not been there.
-fn without(found: &BlockFound, miner: MinerId) -> BlockFound {
-    let parts: Vec<_> = found.parts.iter().filter(|part| part.miner != miner).collect();
-    let scripts: Vec<Script> = parts.iter().map(|part| script(part.miner)).collect();
-    let claims: Vec<Claim> = parts
-        .iter()
-        .zip(&scripts)
-        .map(|(part, script)| Claim {
-            miner: part.miner,
-            script: Some(script),
-            work: part.work,
-            balance: part.balance_before,
-        })
-        .collect();
-    let terms = Terms {
-        pool_script: pool_script(),
-        fee_ppm: found.fee_ppm,
-        min_payout: found.min_payout,
-        max_outputs: found.max_outputs,
-    };
-    let split = split(found.value, &terms, &claims);
-    let mut other = found.clone();
-    other.outputs = split.paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect();
-    (other.pool_amount, other.parts) = (split.pool_amount, split.parts);
-    other
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod merged_keeper;
 mod place;
 mod raw;
 mod rebuild;
+mod sharing;

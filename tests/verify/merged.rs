@@ -3,18 +3,16 @@
 
 use edgepool::coin::script::Script;
 use edgepool::pool::identity::Identity;
-use edgepool::pool::record::{BlockFound, Cell, CellKey, Entry, MinerId, Part, Payout};
-use edgepool::pool::spec::Terms;
-use edgepool::pool::split::{Claim, split};
+use edgepool::pool::record::{BlockFound, Cell, CellKey, Entry, MinerId, Part};
 use edgepool::shell::ledger::verify::Options;
 use edgepool::shell::ledger::{Task, TaskError, Which, run};
 
 use crate::keeper::Ledgers;
 use crate::merged_keeper::{
-    COMPOSED, DOGE, LTC, NAMELESS, PEP, configure, operators_script, pool_script, rigs_script, script, signed,
-    true_ledger,
+    COMPOSED, DOGE, LTC, NAMELESS, PEP, configure, operators_script, rigs_script, script, signed, true_ledger,
 };
 use crate::place::{Scratch, assert_found, verify_alone};
+use crate::sharing::share;
 
 fn verify(ledger: &Ledgers) -> Result<String, Vec<String>> {
     let scratch = Scratch::with(ledger);
@@ -52,32 +50,6 @@ fn found(ledger: &mut Ledgers, chain: u8, height: u32) -> (usize, &mut BlockFoun
         _ => None,
     });
     blocks.next().expect("there is such a block")
-}
-
-/// Shares the block out again among `parts`, each paid where the rule of the planted fault says.
-fn share(found: &mut BlockFound, parts: &[Part], payee: impl Fn(MinerId) -> Option<Script>) {
-    let scripts: Vec<Option<Script>> = parts.iter().map(|part| payee(part.miner)).collect();
-    let claim =
-        |(part, script): (&Part, &'_ Option<Script>)| (part.miner, part.work, part.balance_before, script.clone());
-    let parts: Vec<_> = parts.iter().zip(&scripts).map(claim).collect();
-    let claims: Vec<Claim> = parts
-        .iter()
-        .map(|(miner, work, balance, script)| Claim {
-            miner: *miner,
-            script: script.as_ref(),
-            work: *work,
-            balance: *balance,
-        })
-        .collect();
-    let terms = Terms {
-        pool_script: pool_script(),
-        fee_ppm: found.fee_ppm,
-        min_payout: found.min_payout,
-        max_outputs: found.max_outputs,
-    };
-    let split = split(found.value, &terms, &claims);
-    found.outputs = split.paid.iter().map(|(miner, _, amount)| Payout { miner: *miner, amount: *amount }).collect();
-    (found.pool_amount, found.parts) = (split.pool_amount, split.parts);
 }
 
 /// Gives what one account did in the window to another.
