@@ -9,12 +9,16 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use edgepool::shell::store::Store;
+
 /// Done.
 const DONE: i32 = 0;
 /// Failed while running.
 const FAILED: i32 = 1;
 /// Wrong usage or configuration.
 const WRONG: i32 = 2;
+/// Not everything could be checked.
+const UNCHECKED: i32 = 3;
 
 fn edgepool(arguments: &[&str]) -> Output {
     program::command().args(arguments).output().expect("edgepool can be started")
@@ -143,6 +147,27 @@ fn check_shows_what_would_run_and_no_secret() {
         assert!(said.contains(expected), "{expected} is missing in: {said}");
     }
     assert!(!said.contains("very-secret"), "{said}");
+}
+
+#[test]
+fn a_check_that_could_not_be_made_has_an_exit_code_of_its_own() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("unchecked-{}", std::process::id()));
+    drop(Store::open(&directory, 16, &["ltc"]).unwrap());
+    let path = configuration(
+        "unchecked.json",
+        &format!(
+            r#"{{ "data_dir": {directory:?}, "pools": [{{ "coin": "litecoin", "network": "regtest",
+                "nodes": [{{ "url": "http://127.0.0.1:9" }}],
+                "payout": {{ "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr" }} }}] }}"#
+        ),
+    );
+    let output = edgepool(&["ledger", "verify", "--node", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(UNCHECKED));
+    assert!(text(&output.stdout).contains("pool ltc: 0 entries"), "{}", text(&output.stdout));
+    let said = text(&output.stderr);
+    assert!(said.contains("not everything could be checked") && said.contains("http://127.0.0.1:9: "), "{said}");
+    assert!(!said.contains("not true"), "{said}");
+    fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

@@ -147,7 +147,8 @@ pub fn help() -> String {
         writeln!(text, "  edgepool {}\n      {}", entry.usage(), entry.about).expect("a String takes everything");
     }
     text + "\n  --help after any command tells more; --version prints the version.\n\
-            Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration."
+            Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration,\n\
+            3 not everything could be checked (ledger verify and rebuild)."
 }
 
 fn group_help(name: &str) -> String {

@@ -1,5 +1,5 @@
 //! What each command of the command line does, and its exit code: 0 done, 1 failed while running, 2 wrong usage
-//! or configuration.
+//! or configuration, 3 not everything could be checked.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -23,6 +23,7 @@ use super::secrets::AdminToken;
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
+const UNCHECKED: u8 = 3;
 
 /// Runs the program with these arguments.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -152,6 +153,11 @@ fn ledger(which: &Which, task: &Task) -> ExitCode {
         Ok(text) if text.is_empty() => ExitCode::SUCCESS,
         Ok(text) => print(&text),
         Err(TaskError::Config(errors)) => complain(&errors.to_string(), WRONG_USAGE),
+        Err(ref error @ TaskError::Unchecked { ref checked, .. }) => {
+            // What follows is said, and the exit code is its, whether or not anybody reads this.
+            let _ = print(checked);
+            complain(&error.to_string(), UNCHECKED)
+        }
         Err(error) => complain(&error.to_string(), FAILED),
     }
 }

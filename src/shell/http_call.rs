@@ -38,9 +38,19 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::Connection(what) => write!(f, "error: {what}; check that edgepool runs, and --url"),
-            CallError::Answer(what) => write!(f, "error: {what}; is this the pool's RPC port?"),
             CallError::Rpc { code, message } => write!(f, "error code: {code}\nerror message:\n{message}"),
+            other => write!(f, "error: {}", other.reason()),
+        }
+    }
+}
+
+impl CallError {
+    /// The same of a running pool, within a line.
+    pub fn reason(&self) -> String {
+        match self {
+            CallError::Connection(what) => format!("{what}; check that edgepool runs, and --url"),
+            CallError::Answer(what) => format!("{what}; is this the pool's RPC port?"),
+            CallError::Rpc { code, message } => format!("{message} ({code})"),
         }
     }
 }

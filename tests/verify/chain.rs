@@ -16,7 +16,7 @@ use edgepool::shell::ledger::verify::Options;
 use serde_json::{Value, json};
 
 use crate::keeper::{Ledgers, SETTLED, pool_script, script, transaction, true_ledger};
-use crate::place::{Scratch, assert_found, verify};
+use crate::place::{Scratch, assert_found, unchecked, verify};
 
 /// Id and outputs.
 type Transaction = (String, Vec<(Script, u64)>);
@@ -30,6 +30,8 @@ pub struct Chain {
     pub blocks: BTreeMap<String, Vec<Transaction>>,
     /// The node knows no more than whole blocks and their bytes, and its blocks are merge-mined.
     pub tells_bytes: bool,
+    /// A block that the node knows and doesn't have any more.
+    pub pruned: Option<String>,
 }
 
 /// The chain as the true ledger has it.
@@ -86,6 +88,7 @@ impl Chain {
                 Some(hash) => json!(hash).to_string(),
                 None => return error(-8),
             },
+            "getblock" if self.pruned.as_deref() == call["params"][0].as_str() => return error(-5),
             "getblock" if self.tells_bytes && call["params"][1] != false => return error(-1),
             "getblock" if self.tells_bytes => {
                 let others = [("44".repeat(32), vec![(Script::p2pkh(&[4; 20]), 9)])];
@@ -297,10 +300,21 @@ fn a_payment_that_is_not_where_it_settled_is_found() {
 }
 
 #[test]
-fn a_node_that_cannot_be_asked_is_told() {
-    let scratch = Scratch::with(&true_ledger());
+fn a_node_that_cannot_be_asked_says_nothing_of_the_ledger() {
+    let ledger = true_ledger();
+    let scratch = Scratch::with(&ledger);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = configure(&scratch, free);
-    let faults = verify(&scratch.0, &config, Options { node: true, ..Options::default() }).unwrap_err();
-    assert_found(&faults, "chain ltc", "no node can be asked");
+    let (checked, down) = unchecked(&scratch.0, &config, Options { node: true, ..Options::default() });
+    assert_found(&down, "chain ltc", &format!("no node can be asked: http://{free}: Connection refused"));
+    assert!(!down[0].contains("edgepool runs") && !down[0].contains("--url"), "{down:?}");
+    assert!(checked.contains("pool ltc: 47 entries"), "{checked}");
+
+    // One that has thrown away what an old block held.
+    let mut chain = true_chain(&ledger);
+    chain.pruned = Some(display_hash(&ledger.clone().found(100, 0).1.hash));
+    let config = configure(&scratch, chain.serve());
+    let (checked, pruned) = unchecked(&scratch.0, &config, Options { node: true, ..Options::default() });
+    assert_found(&pruned, "(block 100 ", "the node's answer: no (-5)");
+    assert!(pruned.len() == 1 && checked.contains("has 8 coinbases and 1 payments as recorded"), "{checked}");
 }

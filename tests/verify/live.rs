@@ -11,11 +11,12 @@ use edgepool::pool::Pool;
 use edgepool::pool::record::{Entry, Journal, Recovered};
 use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, VardiffSpec};
 use edgepool::shell::ledger::verify::Options;
+use edgepool::shell::ledger::{Task, Which};
 use serde_json::json;
 
-use crate::chain::answer_one;
+use crate::chain::{answer_one, configure};
 use crate::keeper::{Ledgers, terms, true_ledger};
-use crate::place::{Scratch, assert_found, verify};
+use crate::place::{Scratch, assert_found, unchecked, verify};
 
 struct Entries(Vec<Entry>);
 
@@ -103,9 +104,14 @@ fn run(ledger: Ledgers) -> SocketAddr {
 
 fn compare(file: &Ledgers, live: Ledgers) -> Result<String, Vec<String>> {
     let scratch = Scratch::with(file);
-    let authority = run(live).to_string();
+    verify(&scratch.0, Path::new("none"), at(run(live)))
+}
+
+/// With the running pool at this address.
+fn at(address: SocketAddr) -> Options {
+    let authority = address.to_string();
     let url = NodeSpec { url: format!("http://{authority}"), authority, path: "/".into() };
-    verify(&scratch.0, Path::new("none"), Options { url: Some(url), ..Options::default() })
+    Options { url: Some(url), ..Options::default() }
 }
 
 #[test]
@@ -138,12 +144,47 @@ fn a_running_pool_that_holds_other_sums_is_told_apart() {
 }
 
 #[test]
-fn a_pool_that_does_not_run_or_has_another_ledger_is_a_fault_only_where_it_was_named() {
+fn a_pool_that_does_not_run_is_no_fault_and_unchecked_only_where_it_was_named() {
     let scratch = Scratch::with(&true_ledger());
-    let authority = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let url = NodeSpec { url: format!("http://{authority}"), authority, path: "/".into() };
-    let named = Options { url: Some(url), ..Options::default() };
-    let faults = verify(&scratch.0, Path::new("none"), named).unwrap_err();
-    assert_found(&faults, "the running pool", "refused");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (checked, unchecked) = unchecked(&scratch.0, Path::new("none"), at(nobody));
+    assert_found(&unchecked, "the running pool", "refused");
+    assert!(checked.contains("pool ltc: 47 entries"), "{checked}");
     assert!(verify(&scratch.0, Path::new("none"), Options::default()).is_ok());
+}
+
+#[test]
+fn a_pool_that_is_no_longer_configured_is_checked_by_itself() {
+    let ledger = true_ledger();
+    let scratch = Scratch::of_pools(&ledger, &["btc", "ltc"]);
+    let address = run(ledger.clone());
+    let text = verify(&scratch.0, Path::new("none"), at(address)).unwrap();
+    assert!(text.contains("pool btc is not configured: not compared with the running pool"), "{text}");
+    assert_eq!(text.matches("says the same at entry 47").count(), 1, "{text}");
+
+    // Its books are checked all the same.
+    let mut wrong = ledger.clone();
+    wrong.found(109, 0).1.pool_amount += 1;
+    let scratch = Scratch::of_pools(&wrong, &["btc"]);
+    assert!(verify(&scratch.0, Path::new("none"), Options::default()).unwrap_err()[0].starts_with("pool btc, "));
+
+    // Where none of the ledger's pools runs, another daemon was named than this ledger's.
+    let scratch = Scratch::of_pools(&ledger, &["btc"]);
+    let (_, unchecked) = unchecked(&scratch.0, Path::new("none"), at(address));
+    assert_found(&unchecked, &format!("the pool at http://{address} is another"), "it has ltc");
+}
+
+#[test]
+fn a_pool_that_was_configured_since_the_daemon_began_waits_for_a_restart() {
+    let ledger = true_ledger();
+    let scratch = Scratch::of_pools(&ledger, &["btc", "ltc"]);
+    let config = configure(&scratch, "127.0.0.1:9".parse().unwrap());
+    let renamed = std::fs::read_to_string(&config).unwrap().replace("\"name\":\"ltc\"", "\"name\":\"btc\"");
+    let listen = run(ledger);
+    let with_port = renamed.replacen('{', &format!("{{\"rpc\":{{\"listen\":\"{listen}\"}},"), 1);
+    std::fs::write(&config, with_port).unwrap();
+    let which = Which { config, data_dir: None };
+    let text = edgepool::shell::ledger::run(&which, &Task::Verify(Options::default())).unwrap();
+    assert!(text.contains("began without it; restart edgepool"), "{text}");
+    assert!(text.contains("says the same at entry 47"), "{text}");
 }

@@ -19,7 +19,7 @@ fn verify(ledger: &Ledgers) -> Result<String, Vec<String>> {
     let which = Which { config: configure(&scratch, [None; 3]), data_dir: None };
     match run(&which, &Task::Verify(Options::default())) {
         Ok(text) => Ok(text),
-        Err(TaskError::Faults(lines)) => Err(lines),
+        Err(TaskError::Faults { wrong, .. }) => Err(wrong),
         Err(other) => panic!("{other}"),
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn page() -> String {
     }
     page + &format!(
         ".SH OPTIONS\n.TP\n.B \\-\\-help\nafter any command tells more.\n.TP\n.B \\-\\-version\nprints the version.\n\
-         .SH EXIT STATUS\n0: done; 1: failed while running; 2: wrong usage or configuration.\n\
+         .SH EXIT STATUS\n0: done; 1: failed while running; 2: wrong usage or configuration; 3: not everything could be checked (ledger verify\n\
+         and rebuild).\n\
          .SH ENVIRONMENT\n.TP\n.B RUST_LOG\nhow much is logged: error, warn, info (the default of run), debug or trace.\n\
          .SH FILES\n.TP\n.I {DEFAULT_PATH}\nthe configuration. \"edgepool check\" names every mistake in it.\n\
          .TP\n.I /var/lib/edgepool\nthe ledger and the admin token, unless \"data_dir\" names another place.\n"

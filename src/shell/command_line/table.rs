@@ -161,7 +161,8 @@ pub(super) const COMMANDS: &[Entry] = &[
         about: "check the ledger against itself, the running pool and the chain",
         more: "Replays the journal, sums everything up anew and redoes every split by the payout rule; compares with\n\
                the pool if it runs and, with --node, every coinbase and settled payment with the chain. Exits with 1\n\
-               and every difference when something is off.",
+               and every difference when something is off; with 3 when nothing is, and something that was asked for\n\
+               could not be checked, as with a node that does not answer.",
     },
     Entry {
         name: "bench ledger",

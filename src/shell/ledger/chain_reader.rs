@@ -123,7 +123,13 @@ impl ChainReader {
             has_auxpow,
             tells_bytes: Cell::new(false),
         };
-        let info = reader.call("getblockchaininfo", json!([])).map_err(|error| format!("{}: {error}", node.url))?;
+        let info = reader.call("getblockchaininfo", json!([])).map_err(|error| match error {
+            CallError::Connection(what) => {
+                format!("{what}; check that the node runs, and its url in the configuration")
+            }
+            CallError::Answer(what) => format!("{what}; check the node's url and login in the configuration"),
+            CallError::Rpc { code, message } => format!("{}: {message} ({code})", node.url),
+        })?;
         let info: Value = serde_json::from_str(info.get()).map_err(|error| format!("{}: {error}", node.url))?;
         let height = |name: &str| info[name].as_u64().and_then(|height| u32::try_from(height).ok());
         let (Some(blocks), Some(headers)) = (height("blocks"), height("headers")) else {

@@ -73,8 +73,20 @@ pub enum TaskError {
     Io(String, io::Error),
     /// Something is in the way, or not as it should be: what, and what to do.
     Refused(String),
-    /// The ledger is not true: every difference with its place.
-    Faults(Vec<String>),
+    /// The ledger is not true.
+    Faults {
+        /// Every difference with its place.
+        wrong: Vec<String>,
+        /// What could not be compared, and why.
+        unchecked: Vec<String>,
+    },
+    /// Nothing is wrong with the ledger as far as it was checked, and not all that was asked for could be.
+    Unchecked {
+        /// What was checked, in words.
+        checked: String,
+        /// What was not, and why.
+        unchecked: Vec<String>,
+    },
 }
 
 impl TaskError {
@@ -92,16 +104,22 @@ impl fmt::Display for TaskError {
             TaskError::Store(error) => error.fmt(f),
             TaskError::Io(doing, error) => write!(f, "{doing}: {error}"),
             TaskError::Refused(what) => f.write_str(what),
-            TaskError::Faults(lines) => write_faults(f, lines),
+            TaskError::Faults { wrong, unchecked } => write_faults(f, wrong, unchecked),
+            TaskError::Unchecked { unchecked, .. } => {
+                write!(f, "nothing wrong was found, but not everything could be checked:\n{}", unchecked.join("\n"))
+            }
         }
     }
 }
 
 /// Every fault to the hundredth: what comes after follows from those, as a rule.
-fn write_faults(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
-    let shown = lines.len().min(MOST_FAULTS);
-    write!(f, "the ledger is not true, in {} points:\n{}", lines.len(), lines[..shown].join("\n"))?;
-    if lines.len() > shown { write!(f, "\n… and {} more", lines.len() - shown) } else { Ok(()) }
+fn write_faults(f: &mut fmt::Formatter<'_>, wrong: &[String], unchecked: &[String]) -> fmt::Result {
+    let shown = wrong.len().min(MOST_FAULTS);
+    write!(f, "the ledger is not true, in {} points:\n{}", wrong.len(), wrong[..shown].join("\n"))?;
+    if wrong.len() > shown {
+        write!(f, "\n… and {} more", wrong.len() - shown)?;
+    }
+    if unchecked.is_empty() { Ok(()) } else { write!(f, "\nand not checked:\n{}", unchecked.join("\n")) }
 }
 
 impl std::error::Error for TaskError {}

@@ -29,6 +29,7 @@ use crate::pool::spec::{ChainSpec, NodeSpec};
 use crate::shell::config::{self, Config, PoolConfig};
 use crate::shell::store::{Snapshot, Store};
 use fault::Faults;
+use live::Running;
 use names::Names;
 use replay::Audit;
 
@@ -47,17 +48,19 @@ pub struct Options {
     pub url: Option<NodeSpec>,
 }
 
-/// Checks the ledger, and says what it holds; every difference is in the error.
+/// Checks the ledger, and says what it holds; every difference, and whatever could not be checked, is in the error.
 pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
     let mut tries = TRIES;
     loop {
         let report = look(which, options)?;
         tries -= 1;
-        if report.faults.is_empty() {
-            return Ok(report.text);
-        }
-        if tries == 0 || !report.faults.may_pass() {
-            return Err(TaskError::Faults(report.faults.into_lines()));
+        if report.faults.is_empty() || tries == 0 || !report.faults.may_pass() {
+            let (wrong, unchecked) = report.faults.into_lines();
+            return match (wrong.is_empty(), unchecked.is_empty()) {
+                (true, true) => Ok(report.text),
+                (true, false) => Err(TaskError::Unchecked { checked: report.text, unchecked }),
+                (false, _) => Err(TaskError::Faults { wrong, unchecked }),
+            };
         }
         thread::sleep(PAUSE);
     }
@@ -68,14 +71,7 @@ pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
 pub fn differences(journal: &dyn Journal, recovered: Recovered, chains: &[ChainSpec]) -> Vec<String> {
     let mut faults = Faults::default();
     replay::audit(journal, recovered, chains, &mut faults);
-    faults.into_lines()
-}
-
-/// Where the pool runs that has this ledger.
-struct Live {
-    url: Option<NodeSpec>,
-    /// It must run.
-    must: bool,
+    faults.into_lines().0
 }
 
 /// What was found in one look.
@@ -93,9 +89,11 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
     let data_dir = data_dir.expect("a configuration is read where no directory is given");
     // The running pool of the configuration has another ledger than a directory that was named.
     let configured = config.filter(|_| which.data_dir.is_none()).and_then(rpc_url);
-    let live = Live { must: options.url.is_some(), url: options.url.clone().or(configured) };
     let mut report = Report { text: String::new(), faults: Faults::default() };
     let audits = audit(data_dir, config, options, &mut report.faults)?;
+    let url = options.url.clone().or(configured).filter(|_| !audits.is_empty());
+    let names = audits.iter().map(|(name, _)| name.as_str());
+    let running = url.map(|url| Running::find(url, options.url.is_some(), names, &mut report.faults));
     for (name, audit) in &audits {
         let pool = configured_pool(config, name);
         let names = Names::new(&audit.recovered, chains_of(pool));
@@ -116,8 +114,8 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
                           configuration alone\n";
             }
         }
-        if let Some(url) = &live.url {
-            *text += &live::compare(url, live.must, name, &names, audit, faults);
+        if let Some(running) = &running {
+            *text += &running.compare((name, pool.is_some()), &names, audit, faults);
         }
         match pool {
             Some(pool) if options.node => *text += &chain::compare(pool, &names, audit, faults),

@@ -1,4 +1,4 @@
-//! What verifying found to be wrong, each with its exact place.
+//! What verifying found to be wrong, each with its exact place; and, apart from that, what it could not look at.
 
 use std::fmt::Display;
 
@@ -7,6 +7,7 @@ use std::fmt::Display;
 pub(in crate::shell::ledger) struct Faults {
     pool: String,
     list: Vec<Fault>,
+    unchecked: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,17 @@ impl Faults {
         self.list.push(Fault { line: format!("pool {}, {place}: {what}", self.pool), may_pass });
     }
 
+    /// Something could not be compared, which says nothing of the ledger.
+    pub(super) fn add_unchecked(&mut self, place: impl Display, why: impl Display) {
+        self.unchecked.push(format!("pool {}, {place}: {why}", self.pool));
+    }
+
+    /// The same, whichever the pool.
+    pub(super) fn add_unchecked_at_all(&mut self, why: impl Display) {
+        self.unchecked.push(why.to_string());
+    }
+
+    /// Whether nothing is wrong, as far as it could be looked at.
     pub(in crate::shell::ledger) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -41,7 +53,8 @@ impl Faults {
         self.list.iter().all(|fault| fault.may_pass)
     }
 
-    pub(in crate::shell::ledger) fn into_lines(self) -> Vec<String> {
-        self.list.into_iter().map(|fault| fault.line).collect()
+    /// What is wrong, and what could not be checked.
+    pub(in crate::shell::ledger) fn into_lines(self) -> (Vec<String>, Vec<String>) {
+        (self.list.into_iter().map(|fault| fault.line).collect(), self.unchecked)
     }
 }

@@ -16,58 +16,108 @@ use crate::shell::http_call::{self, CallError};
 /// Lines that are asked for at one time.
 const PAGE: usize = 500;
 
-/// Compares each chain of a pool, and says so; where no pool runs that is said instead, unless it `must`.
-pub(super) fn compare(
-    url: &NodeSpec,
+/// The daemon that may run beside the ledger.
+pub(super) struct Running {
+    url: NodeSpec,
+    /// It was named by the operator, and is to be compared.
     must: bool,
-    pool: &str,
-    names: &Names,
-    audit: &Audit,
-    faults: &mut Faults,
-) -> String {
-    for (index, ledger) in audit.ledgers() {
-        let named = match names.configured(index) {
-            Some(name) => Ok(Some(name.to_string())),
-            None => running_chain(url, pool, index),
-        };
-        let compared = named.and_then(|chain| {
-            let live = Live { url, pool, chain };
-            live.compare(audit.last, index, ledger, names, faults)
-        });
-        match compared {
-            Ok(()) => {}
-            Err(CallError::Connection(what)) if !must => {
-                return format!("  not compared with a running pool: {what}\n");
-            }
-            Err(error) => faults.add("the running pool", error),
-        }
-    }
-    format!("  the running pool at {} says the same at entry {}\n", url.url, audit.last)
+    /// Its pools and their chains; or why they are not known, where that is to be said of each pool.
+    pools: Result<Vec<Value>, Option<String>>,
 }
 
-/// How the running pool calls a chain that is not configured; `None` for its parent chain.
-fn running_chain(url: &NodeSpec, pool: &str, index: u8) -> Result<Option<String>, CallError> {
-    if index == 0 {
-        return Ok(None);
+impl Running {
+    /// Asks which pools run there. When none of `names` does, or nothing answers, that is noted as unchecked where it
+    /// `must`; that a pool which nobody named doesn't run is no trouble.
+    pub(super) fn find<'n>(
+        url: NodeSpec,
+        must: bool,
+        mut names: impl Iterator<Item = &'n str>,
+        faults: &mut Faults,
+    ) -> Running {
+        let pools = match http_call::call(&url, None, "listpools", &json!([])) {
+            Ok(Value::Array(pools)) if must && !names.any(|name| find(&pools, name).is_some()) => {
+                let known: Vec<&str> = pools.iter().filter_map(|pool| pool["name"].as_str()).collect();
+                faults.add_unchecked_at_all(format!("the pool at {} is another: it has {}", url.url, known.join(", ")));
+                Err(None)
+            }
+            Ok(Value::Array(pools)) => Ok(pools),
+            Ok(_) => unanswered(CallError::Answer(format!("{}: listpools is no list", url.url)), must, faults),
+            Err(error) => unanswered(error, must, faults),
+        };
+        Running { url, must, pools }
     }
-    let pools = http_call::call(url, None, "listpools", &json!([]))?;
-    let running = pools.as_array().and_then(|pools| pools.iter().find(|running| running["name"] == pool));
-    let chain = running.and_then(|running| running["chains"][usize::from(index)].as_str());
-    let missing = || CallError::Answer(format!("pool {pool} has no chain {index} there"));
-    chain.map(|chain| Some(chain.to_string())).ok_or_else(missing)
+
+    /// Compares each chain of a pool that runs there, and says so, or why not. Of the pool it is told how it is called
+    /// and whether it is configured.
+    pub(super) fn compare(
+        &self,
+        (pool, is_configured): (&str, bool),
+        names: &Names,
+        audit: &Audit,
+        faults: &mut Faults,
+    ) -> String {
+        let pools = match &self.pools {
+            Ok(pools) => pools,
+            Err(why) => return why.as_ref().map_or(String::new(), |why| not_compared(why)),
+        };
+        let Some(running) = find(pools, pool) else {
+            return match is_configured {
+                false => format!("  pool {pool} is not configured: not compared with the running pool\n"),
+                true => not_compared(&format!("that at {} began without it; restart edgepool", self.url.url)),
+            };
+        };
+        let mut text = String::new();
+        for (index, ledger) in audit.ledgers() {
+            // The parent chain needs no name.
+            let chain = running["chains"][usize::from(index)].as_str().filter(|_| index > 0);
+            if index > 0 && chain.is_none() {
+                let chain = names.chain(index);
+                text += &format!("  {chain} is not configured: not compared with the running pool\n");
+                continue;
+            }
+            let live = Live { url: &self.url, pool, chain };
+            match live.compare(audit.last, index, ledger, names, faults) {
+                Ok(()) => {}
+                Err(CallError::Connection(why)) if !self.must => return text + &not_compared(&why),
+                Err(error) => {
+                    faults.add_unchecked("the running pool", error.reason());
+                    return text;
+                }
+            }
+        }
+        text + &format!("  the running pool at {} says the same at entry {}\n", self.url.url, audit.last)
+    }
+}
+
+fn unanswered<T>(error: CallError, must: bool, faults: &mut Faults) -> Result<T, Option<String>> {
+    match error {
+        CallError::Connection(why) if !must => Err(Some(why)),
+        error => {
+            faults.add_unchecked_at_all(format!("the running pool: {}", error.reason()));
+            Err(None)
+        }
+    }
+}
+
+fn not_compared(why: &str) -> String {
+    format!("  not compared with a running pool: {why}\n")
+}
+
+fn find<'p>(pools: &'p [Value], name: &str) -> Option<&'p Value> {
+    pools.iter().find(|pool| pool["name"] == name)
 }
 
 /// One chain of a running pool.
 struct Live<'l> {
     url: &'l NodeSpec,
     pool: &'l str,
-    chain: Option<String>,
+    chain: Option<&'l str>,
 }
 
 impl Live<'_> {
     fn ask(&self, method: &str, count: usize, skip: usize) -> Result<Value, CallError> {
         let mut params = json!({ "pool": self.pool, "count": count, "skip": skip });
-        if let Some(chain) = &self.chain {
+        if let Some(chain) = self.chain {
             params["chain"] = json!(chain);
         }
         http_call::call(self.url, None, method, &params)

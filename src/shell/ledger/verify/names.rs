@@ -148,9 +148,4 @@ impl<'n> Names<'n> {
         let spec = self.chains.get(usize::from(chain));
         spec.map_or_else(|| format!("chain {chain}"), |spec| spec.name.clone())
     }
-
-    /// The name of a chain, where the configuration tells it.
-    pub(super) fn configured(&self, chain: u8) -> Option<&str> {
-        self.chains.get(usize::from(chain)).map(|spec| spec.name.as_str())
-    }
 }
