@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::nearest::nearest;
 use super::{bench, demo, ledger};
 use crate::pool::spec::NodeSpec;
-use table::{COMMANDS, Entry};
+use table::{COMMANDS, Entry, Flag};
 
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,7 +212,9 @@ impl Entry {
         if !self.operands.is_empty() {
             text = format!("{text} {}", self.operands);
         }
-        self.flags.iter().fold(text, |text, flag| format!("{text} [{flag}]"))
+        let (needed, free): (Vec<&Flag>, Vec<&Flag>) = self.flags.iter().partition(|flag| flag.is_needed());
+        let text = needed.iter().fold(text, |text, flag| format!("{text} {flag}"));
+        free.iter().fold(text, |text, flag| format!("{text} [{flag}]"))
     }
 
     fn help(&self) -> String {

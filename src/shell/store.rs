@@ -146,9 +146,15 @@ impl Store {
     }
 
     /// The ledger below `data_dir` as it is after its last commit, to be read alone, also while another process
-    /// has it open.
+    /// has it open. Where there is none, one that was put aside is named.
     pub fn open_read_only(data_dir: &Path) -> Result<Snapshot, StoreError> {
-        Snapshot::open(&place::directory(data_dir))
+        let directory = place::directory(data_dir);
+        if !holds_ledger(&directory)
+            && let Some(kept) = place::newest_aside(data_dir)?
+        {
+            return Err(StoreError::SetAside { what: None, kept });
+        }
+        Snapshot::open(&directory)
     }
 
     /// Everything that was committed for the pool at this place of the list given to [`Store::open`], but its

@@ -286,6 +286,29 @@ fn a_backup_or_an_export_takes_a_damaged_ledgers_place() {
 }
 
 #[test]
+fn every_file_of_a_ledger_is_its_owners_alone_wherever_it_came_from() {
+    use std::os::unix::fs::PermissionsExt;
+    #[track_caller]
+    fn check(directory: &Path, names: &[&str]) {
+        for name in names {
+            let mode = fs::metadata(directory.join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{name}");
+        }
+    }
+    let (made, restored, imported) = (full(), full(), Scratch::new());
+    let (copy, file) = (made.0.join("copy"), made.0.join("file"));
+    check(&made.0.join("ledger"), &["data.mdb", "lock.mdb", "edgepool.lock"]);
+    done(&["backup", path(&copy)], &made.0);
+    check(&copy.join("ledger"), &["data.mdb"]);
+    done(&["export", path(&file)], &made.0);
+    done(&["restore", path(&copy)], &restored.0);
+    done(&["import", path(&file)], &imported.0);
+    for scratch in [&restored, &imported] {
+        check(&scratch.0.join("ledger"), &["data.mdb", "edgepool.lock", "payments.held"]);
+    }
+}
+
+#[test]
 fn a_restore_refuses_what_is_no_backup_and_a_ledger_in_use() {
     let (good, scratch) = (full(), full());
     let copy = good.0.join("copy");

@@ -223,7 +223,11 @@ fn the_daemon_keeps_a_damaged_ledger_aside_says_what_to_do_and_does_not_start() 
         let (code, said) = run(&scratch);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(named) && said.contains("edgepool ledger restore BACKUP"), "{said}");
+        assert!(said.contains("edgepool ledger rebuild --from BACKUP"), "{said}");
         assert_eq!(std::fs::read(scratch.0.join("ledger.damaged-1/data.mdb")).unwrap(), before);
+        // Who only reads is told the same.
+        let refused = Store::open_read_only(&scratch.0).err().expect("there is no ledger to be read").to_string();
+        assert!(refused.contains("one that was put aside") && refused.contains("ledger.damaged-1"), "{refused}");
         // A supervisor starts it again and again: nothing is made, and nothing more is moved.
         for _ in 0..2 {
             let (code, said) = run(&scratch);

@@ -10,6 +10,13 @@ pub(super) struct Flag {
     pub(super) about: &'static str,
 }
 
+impl Flag {
+    /// Whether a command that has it can't do without it: nothing is rebuilt from nothing.
+    pub(super) fn is_needed(&self) -> bool {
+        self.name == FROM.name
+    }
+}
+
 impl fmt::Display for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gap = if self.value.is_empty() { "" } else { " " };
@@ -152,7 +159,8 @@ pub(super) const COMMANDS: &[Entry] = &[
         about: "make a lost ledger anew from a backup and the chain's own coinbases",
         more: "Stop the pool first. Searches the chain, by the configuration's nodes, for blocks of this pool that the\n\
                backup does not know, says what can't be known any more, and verifies the result. The ledger that was\n\
-               there is kept beside it as ledger.replaced-N.",
+               there is kept beside it as ledger.replaced-N. There must be a backup or an export, however old: no\n\
+               chain tells what was owed.",
     },
     Entry {
         name: "ledger verify",

@@ -99,7 +99,7 @@ fn a_wrong_line_is_told_with_what_was_probably_meant() {
     );
     case(
         "ledger rebuild",
-        "no --from BACKUP; the usage is edgepool ledger rebuild [--from BACKUP] [--config FILE] [--data-dir DIR]",
+        "no --from BACKUP; the usage is edgepool ledger rebuild --from BACKUP [--config FILE] [--data-dir DIR]",
     );
     case("bench ledger --miners 0", "--miners takes a whole number from 1 to 10000, not \"0\"");
     case("run --confg a", "unknown option --confg; did you mean --config?");

@@ -32,8 +32,8 @@ const TIME_SLACK_S: u64 = 3 * HOUR / SECOND;
 /// What a backup and a chain don't tell.
 const UNKNOWN: &str = "What can't be known: the contributions since the backup, so the next block shares out by those \
      of the backup; what blocks found since then owed beyond what they paid; blocks that paid neither the pool's \
-     address of the backup or the configuration nor only known miners; and payments from the wallet since: compare \
-     the wallet's listtransactions with getpayouthistory before you pay from it again.";
+     address of the backup or the configuration nor only known miners; and payments from a wallet since, \
+     which are still owed here.";
 /// What is not told of merge-mined chains either.
 const UNKNOWN_MERGED: &str = "Of merge-mined chains also: addresses that were named since the backup for miners that had \
      none; what was paid there is in the ledger as another miner's, and is still owed to the first, too (see \

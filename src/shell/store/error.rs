@@ -156,9 +156,13 @@ impl fmt::Display for StoreError {
                     Some(what) => write!(f, "the ledger is damaged: {what}; it is kept as it is in {}", kept.display()),
                     None => write!(f, "there is no ledger, but one that was put aside in {}", kept.display()),
                 }?;
-                f.write_str(
-                    ". Put a backup in its place with \"edgepool ledger restore BACKUP\", or make it anew from the \
-                     chain's own coinbases with \"edgepool ledger rebuild\"; what it owes is not forgotten unasked",
+                write!(
+                    f,
+                    ". Put a backup or an export in its place, with the blocks that the chain has had since (\"edgepool \
+                     ledger rebuild --from BACKUP\") or without them (\"edgepool ledger restore BACKUP\"). Where there is \
+                     neither, nobody can tell what it owed: only then move {} away, and the next start makes an empty \
+                     ledger that owes nobody",
+                    kept.display()
                 )
             }
             StoreError::Missing(directory) => {

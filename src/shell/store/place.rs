@@ -8,9 +8,9 @@
 //! | `ledger/making/` | a ledger in the making; removed at the next start |
 //! | `ledger.damaged-N/`, `ledger.replaced-N/`, `ledger.schema1/` | ledgers that were put aside |
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -29,9 +29,21 @@ const LOCK: &str = "edgepool.lock";
 const UNFINISHED: &str = "data.mdb.unfinished";
 /// While it is there no payment is built.
 const HELD: &str = "payments.held";
-const HELD_WORDS: &str = "This ledger was put back from a copy, which does not know what was paid since. While this file is \
-here edgepool builds no payment from a wallet. Compare the wallet's listtransactions with getpayments and getpayouthistory, \
-then remove this file and restart edgepool.\n";
+const HELD_WORDS: &str = "\
+This ledger was put back from a copy, which does not know what was paid from a wallet since. While this file is here
+edgepool builds no payment from a wallet; coinbases pay as ever.
+
+Compare the wallet's listtransactions with \"edgepool call getpayments\", of each pool and chain that pays from a wallet.
+
+If getpayments lists the txid of every payment that the wallet sent, nothing is missing: remove this file, and restart
+edgepool.
+
+If one is missing, what it paid is still owed by this ledger, and there is no command that books it. It is paid a second
+time: by the wallet once this file is gone, and by coinbases also while it is here, to whoever is owed min_payout or more.
+A newer copy of the ledger that knows the payment mends that (\"edgepool ledger restore BACKUP\"). Where there is none,
+raise the minimum payout above those balances (\"edgepool call setminpayout AMOUNT\"), so that they are carried and not
+paid, leave this file, and settle with these miners yourself.
+";
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.
@@ -118,6 +130,7 @@ impl Place {
     pub fn hold_payments(&self) -> Result<PathBuf, StoreError> {
         let held = held_payments(&self.data_dir);
         fs::write(&held, HELD_WORDS).map_err(io_error("making", &held))?;
+        keep_private(&held)?;
         hand_over(&held, &self.directory)?;
         sync(&held)?;
         sync(&self.directory)?;
@@ -126,10 +139,7 @@ impl Place {
 
     /// The newest ledger that was put aside because it was damaged or replaced.
     pub fn newest_aside(&self) -> Result<Option<PathBuf>, StoreError> {
-        let newest = [Aside::Damaged, Aside::Replaced].map(|why| Ok((self.asides(why)?.last().copied(), why)));
-        let newest = newest.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-        let kept = newest.into_iter().find_map(|(number, why)| Some(self.aside(why, number?)));
-        Ok(kept)
+        newest_aside(&self.data_dir)
     }
 
     /// An empty directory for a ledger that is to be [installed](Place::install).
@@ -144,6 +154,7 @@ impl Place {
     /// Whatever was the ledger stays beside it where `aside` says so.
     pub(super) fn install(&self, aside: Option<Aside>) -> Result<Option<PathBuf>, StoreError> {
         let (making, data) = (self.directory.join(MAKING), self.directory.join(DATA));
+        keep_private(&making.join(DATA))?;
         hand_over(&making.join(DATA), &self.directory)?;
         sync(&making.join(DATA))?;
         let kept = match aside {
@@ -215,29 +226,44 @@ impl Place {
         remove(&self.directory.join(MAKING))
     }
 
-    fn aside(&self, why: Aside, number: u32) -> PathBuf {
-        self.data_dir.join(format!("{}{number}", why.name()))
-    }
-
     fn new_aside(&self, why: Aside) -> Result<PathBuf, StoreError> {
-        let kept = self.aside(why, self.asides(why)?.last().map_or(1, |last| last + 1));
+        let number = asides(&self.data_dir, why)?.last().map_or(1, |last| last + 1);
+        let kept = aside(&self.data_dir, why, number);
         make(&kept)?;
         hand_over(&kept, &self.directory)?;
         Ok(kept)
     }
+}
 
-    /// Numbers in use, in order.
-    fn asides(&self, why: Aside) -> Result<Vec<u32>, StoreError> {
-        let failed = || io_error("reading", &self.data_dir);
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.data_dir).map_err(failed())? {
-            let name = entry.map_err(failed())?.file_name();
-            let name = name.to_string_lossy();
-            numbers.extend(name.strip_prefix(why.name()).and_then(|number| number.parse::<u32>().ok()));
+/// As [`Place::newest_aside`], without the lock: for those that only read.
+pub(super) fn newest_aside(data_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    for why in [Aside::Damaged, Aside::Replaced] {
+        if let Some(number) = asides(data_dir, why)?.last() {
+            return Ok(Some(aside(data_dir, why, *number)));
         }
-        numbers.sort_unstable();
-        Ok(numbers)
     }
+    Ok(None)
+}
+
+fn aside(data_dir: &Path, why: Aside, number: u32) -> PathBuf {
+    data_dir.join(format!("{}{number}", why.name()))
+}
+
+/// Numbers in use, in order; none in a directory that is not there.
+fn asides(data_dir: &Path, why: Aside) -> Result<Vec<u32>, StoreError> {
+    let failed = || io_error("reading", data_dir);
+    let entries = match fs::read_dir(data_dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed())?,
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed())?.file_name();
+        let name = name.to_string_lossy();
+        numbers.extend(name.strip_prefix(why.name()).and_then(|number| number.parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// Makes a directory and those above it, for this user alone.
@@ -255,6 +281,11 @@ pub(super) fn make_empty(directory: &Path) -> Result<(), StoreError> {
     let written = written.and_then(|mut file| file.write_all(&pages::empty()).and_then(|()| file.sync_all()));
     written.map_err(io_error("making", &unfinished))?;
     rename(&unfinished, &data)
+}
+
+/// Takes a file from all but its owner (mode 0600), as LMDB makes its own: a copy has what the system gives new files.
+pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(io_error("making", path))
 }
 
 /// Gives a file to the owner of the ledger's directory: when root looks after the ledger, the daemon's user must be

@@ -124,6 +124,7 @@ pub(super) fn copy(env: &Lmdb, path: &Path) -> Result<(), StoreError> {
         Err(heed::Error::Mdb(MdbError::Incompatible)) => env.copy_to_path(path, CompactionOption::Disabled)?,
         copied => copied?,
     };
+    place::keep_private(path)?;
     copy.sync_all().map_err(io_error("syncing", path))
 }
 
