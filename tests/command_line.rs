@@ -129,7 +129,17 @@ fn check_names_every_mistake_at_once_by_its_path() {
         assert!(said.contains(expected), "{expected} is missing in: {said}");
     }
     assert!(!said.contains("very-secret"), "{said}");
+    assert!(said.contains(&format!("correct {}, and start the pool again", path.display())), "{said}");
     assert_eq!(edgepool(&["run", "--config", path.to_str().unwrap()]).status.code(), Some(WRONG));
+}
+
+#[test]
+fn a_configuration_that_is_not_there_can_not_be_corrected() {
+    let output = edgepool(&["check", "--config", "/nowhere/edgepool.json"]);
+    assert_eq!(output.status.code(), Some(WRONG));
+    let said = text(&output.stderr);
+    assert!(said.contains("/nowhere/edgepool.json: can't be read") && said.contains("--config"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

@@ -87,12 +87,15 @@ fn demo(options: &demo::Options) -> ExitCode {
 }
 
 fn check(path: &Path) -> ExitCode {
-    match config::read(path) {
+    let text = match config::file_text(path) {
+        Ok(text) => text,
+        Err(errors) => return complain(&errors.to_string(), WRONG_USAGE),
+    };
+    let file = path.display().to_string();
+    match config::parse(&text, &file) {
         Ok(config) => print(&config::check::summary(&config)),
         // This is what the status of the service shows, where nobody sees which file is meant.
-        Err(errors) => {
-            complain(&format!("{errors}\nedgepool: correct {}, and start the pool again", path.display()), WRONG_USAGE)
-        }
+        Err(errors) => complain(&format!("{errors}\nedgepool: correct {file}, and start the pool again"), WRONG_USAGE),
     }
 }
 

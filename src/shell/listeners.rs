@@ -51,6 +51,16 @@ pub enum Port {
     Rpc,
 }
 
+impl Port {
+    /// What configures it.
+    fn path(self) -> String {
+        match self {
+            Port::Stratum { pool, .. } => format!("pools[{pool}].stratum.listen"),
+            Port::Rpc => "rpc.listen".to_string(),
+        }
+    }
+}
+
 struct Listener {
     socket: TcpListener,
     port: Port,
@@ -74,7 +84,10 @@ impl Listeners {
         let how = if inherited.is_some() { ", by the service manager's socket" } else { "" };
         let mut socket = match inherited {
             Some(socket) => TcpListener::from_std(socket),
-            None => TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?,
+            None => TcpListener::bind(address).map_err(|error| {
+                let path = port.path();
+                StartError::Listen { address, path, error }
+            })?,
         };
         // mio asks for room for 128.
         rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
@@ -153,6 +166,23 @@ fn keep_alive(socket: &TcpListener, port: Port) -> Result<(), rustix::io::Errno>
 mod tests {
     use super::*;
     use mio::Poll;
+
+    #[test]
+    fn an_address_that_can_not_be_listened_on_is_told_with_its_place_and_what_to_do() {
+        let poll = Poll::new().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = |address: SocketAddr, port: Port| {
+            let opened = Listeners::default().open(address, port, &mut Sockets::default(), poll.registry());
+            opened.unwrap_err().to_string()
+        };
+        let said = refused(taken.local_addr().unwrap(), Port::Rpc);
+        assert!(said.starts_with("rpc.listen: can't listen on 127.0.0.1:"), "{said}");
+        assert!(said.ends_with("is another edgepool running?"), "{said}");
+        // An address that is kept for documentation (RFC 5737): nobody has it.
+        let said = refused("192.0.2.1:3333".parse().unwrap(), Port::Stratum { pool: 1, port: 0 });
+        assert!(said.starts_with("pools[1].stratum.listen: can't listen on 192.0.2.1:3333: "), "{said}");
+        assert!(said.contains("does not have the address") && !said.contains("another edgepool"), "{said}");
+    }
 
     #[test]
     fn connections_are_watched_for_life_and_come_so_many_at_a_time() {

@@ -25,7 +25,7 @@ mod stream;
 pub mod url;
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 /// Why the daemon does not start.
@@ -37,6 +37,8 @@ pub enum StartError {
     Listen {
         /// Which.
         address: SocketAddr,
+        /// The JSON path of what says so in the configuration.
+        path: String,
         /// Why.
         error: io::Error,
     },
@@ -52,8 +54,16 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Io(error) => error.fmt(f),
-            StartError::Listen { address, error } => {
-                write!(f, "can't listen on {address}: {error}; is another edgepool running?")
+            StartError::Listen { address, path, error } => {
+                write!(f, "{path}: can't listen on {address}: {error}")?;
+                match error.kind() {
+                    ErrorKind::AddrInUse => f.write_str("; is another edgepool running?"),
+                    ErrorKind::AddrNotAvailable => f.write_str(
+                        "; this machine does not have the address: write one that it has, or 0.0.0.0 for all",
+                    ),
+                    ErrorKind::PermissionDenied => f.write_str("; ports below 1024 are root's: choose another"),
+                    _ => Ok(()),
+                }
             }
             StartError::Store(error) => error.fmt(f),
             StartError::Ledger(what) => write!(f, "the ledger can't be carried on: {what}"),
