@@ -181,6 +181,27 @@ fn a_check_that_could_not_be_made_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn check_warns_of_logins_that_can_not_be_read() {
+    let path = configuration(
+        "logins.json",
+        r#"{ "pools": [{ "coin": "litecoin", "network": "regtest",
+             "nodes": [{ "url": "http://127.0.0.1:9", "cookie_file": "/nowhere/.cookie" },
+                       { "url": "http://127.0.0.1:9", "user": "u", "password_file": "/nowhere/pass" }],
+             "payout": { "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr" } }] }"#,
+    );
+    let output = edgepool(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(DONE));
+    let said = text(&output.stderr);
+    for expected in [
+        "edgepool: warning: pools[0].nodes[0].cookie_file /nowhere/.cookie can't be read",
+        "edgepool: warning: pools[0].nodes[1].password_file /nowhere/pass can't be read",
+    ] {
+        assert!(said.contains(expected), "{expected} is missing in: {said}");
+    }
+    assert!(text(&output.stdout).contains("litecoin regtest"));
+}
+
+#[test]
 fn asking_a_pool_that_is_not_there_fails() {
     for arguments in
         [&["status", "--url", "http://127.0.0.1:9"][..], &["call", "uptime", "--url", "http://127.0.0.1:9"]]

@@ -93,7 +93,15 @@ fn check(path: &Path) -> ExitCode {
     };
     let file = path.display().to_string();
     match config::parse(&text, &file) {
-        Ok(config) => print(&config::check::summary(&config)),
+        Ok(config) => {
+            // No mistakes of this file: it may be checked on another machine, or by somebody who may not read them.
+            for (path, secret) in config::check::logins(&config) {
+                if let Err(why) = secret.credentials() {
+                    warn(&format!("{path}.{why}"));
+                }
+            }
+            print(&config::check::summary(&config))
+        }
         // This is what the status of the service shows, where nobody sees which file is meant.
         Err(errors) => complain(&format!("{errors}\nedgepool: correct {file}, and start the pool again"), WRONG_USAGE),
     }
@@ -201,6 +209,12 @@ fn print(text: &str) -> ExitCode {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Says on stderr what may be wrong, and goes on.
+fn warn(what: &str) {
+    // Nothing depends on it, and nobody is there to hear of the failure.
+    let _ = writeln!(io::stderr().lock(), "edgepool: warning: {what}");
 }
 
 /// Says on stderr what is wrong.

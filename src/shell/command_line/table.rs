@@ -90,7 +90,8 @@ pub(super) const COMMANDS: &[Entry] = &[
         operands: "",
         flags: &[CONFIG],
         about: "check the configuration and show what would run",
-        more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0.",
+        more: "Prints every mistake with its JSON path and exits with 2, or the values in effect and exits with 0. Warns\n\
+               of cookie and password files that can't be read here, which is no mistake of the configuration.",
     },
     Entry {
         name: "board",

@@ -29,6 +29,24 @@ pub fn summary(config: &Config) -> String {
     out
 }
 
+/// How the nodes and wallets are logged in at, each with the JSON path of its entry; a wallet that is the chain's first
+/// node once.
+pub fn logins(config: &Config) -> Vec<(String, &Secret)> {
+    let mut all = Vec::new();
+    for (place, pool) in config.pools.iter().enumerate() {
+        for (chain, (secrets, wallet)) in pool.secrets.iter().zip(&pool.wallet_secrets).enumerate() {
+            let path = match chain {
+                0 => format!("pools[{place}]"),
+                _ => format!("pools[{place}].merge[{}]", chain - 1),
+            };
+            all.extend(secrets.iter().enumerate().map(|(node, secret)| (format!("{path}.nodes[{node}]"), secret)));
+            let own = wallet.as_ref().filter(|wallet| secrets.first() != Some(wallet));
+            all.extend(own.map(|secret| (format!("{path}.payments.wallet"), secret)));
+        }
+    }
+    all
+}
+
 fn pool_summary(out: &mut String, pool: &PoolConfig) {
     let spec = &pool.spec;
     line(out, "pool", &spec.name);

@@ -1,17 +1,21 @@
 //! Which coins can be mined together.
 
 use super::json::Object;
-use crate::pool::spec::ChainSpec;
+use crate::coin::params::{Coin, Network};
+
+/// A chain, as far as it is known what it is.
+type Known = (Option<&'static Coin>, Option<&'static Network>);
 
 /// Tells what keeps `child` from being mined with `parent`, and with the children read so far, whose chain ids are in
 /// `taken`.
-pub(super) fn check(object: &Object<'_>, parent: &ChainSpec, child: &ChainSpec, taken: &mut Vec<(u32, &'static str)>) {
-    let is_mainnet = |chain: &ChainSpec| chain.network.name == "mainnet";
-    if is_mainnet(parent) != is_mainnet(child) {
-        let what = format!("is {}, and the parent is on {}", child.network.name, parent.network.name);
-        return object.wrong("network", what);
+pub(super) fn check(object: &Object<'_>, parent: Known, child: Known, taken: &mut Vec<(u32, &'static str)>) {
+    let is_mainnet = |network: &Network| network.name == "mainnet";
+    if let (Some(parent), Some(child)) = (parent.1, child.1)
+        && is_mainnet(parent) != is_mainnet(child)
+    {
+        object.wrong("network", format!("is {}, and the parent is on {}", child.name, parent.name));
     }
-    let (parent, child) = (parent.coin, child.coin);
+    let (Some(parent), Some(child)) = (parent.0, child.0) else { return };
     let Some(auxpow) = child.auxpow else {
         return object.wrong("coin", format!("{} can't be merge-mined; give it a pool of its own", child.name));
     };

@@ -2,6 +2,7 @@
 //! socket and no file but itself; secrets are only noted here, and read by [`crate::shell::secrets`].
 
 pub mod board;
+mod chain;
 pub mod check;
 mod json;
 mod merge;
@@ -13,21 +14,21 @@ mod tests;
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::base::amount::{self, AmountError};
+use crate::base::amount::AmountError;
 use crate::base::limits;
 use crate::base::time::{HOUR, MINUTE, SECOND};
-use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
-use crate::coin::params::{COINS, Coin, Network, coin};
-use crate::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
+use crate::pool::spec::{GuardSpec, PoolSpec, PortSpec, StratumSpec, VardiffSpec};
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use board::Board;
+use chain::chain;
 use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
 use ports::ports;
 
@@ -112,7 +113,11 @@ pub fn read(path: &Path) -> Result<Config, ConfigErrors> {
 /// The text of the file at `path`.
 pub fn file_text(path: &Path) -> Result<String, ConfigErrors> {
     fs::read_to_string(path).map_err(|error| {
-        ConfigErrors(vec![format!("{}: can't be read: {error}; name another file with --config", path.display())])
+        let advice = match error.kind() {
+            ErrorKind::PermissionDenied => "read it as root (sudo), or name another file with --config",
+            _ => "name another file with --config",
+        };
+        ConfigErrors(vec![format!("{}: can't be read: {error}; {advice}", path.display())])
     })
 }
 
@@ -153,7 +158,7 @@ fn config(root: &mut Object<'_>) -> Option<Config> {
 }
 
 fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<PoolConfig> {
-    let parent = chain(object, default::NETWORK, &mut seen.pools, |payout| {
+    let parent = chain(object, Some(default::NETWORK), &mut seen.pools, |payout| {
         let window = payout.or("window_hours", default::WINDOW_HOURS, integer(limits::WINDOW_HOURS));
         let max_miners = payout.or("max_miners", default::MAX_MINERS, size(1..=limits::MINERS));
         Some((window?, max_miners?))
@@ -167,9 +172,10 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
         let idle_s = stratum.or("idle_timeout_s", default::IDLE_TIMEOUT_S, integer(limits::IDLE_TIMEOUT_S));
         let extranonce2 = size(limits::EXTRANONCE2_MIN..=limits::EXTRANONCE2_MAX);
         let extranonce2_len = stratum.or("extranonce2_size", default::EXTRANONCE2, extranonce2);
+        let guard = guard(stratum, max_connections);
+        // Only now: a key that was not asked for yet would be taken for an unknown one.
         let idle_timeout_ms = idle_s? * SECOND;
         let (listen, ports) = listen?.into_iter().unzip();
-        let guard = guard(stratum, max_connections);
         let spec = StratumSpec {
             ports,
             max_connections: max_connections?,
@@ -180,22 +186,19 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
         Some((listen, spec))
     });
     let vardiff = object.section("vardiff", vardiff);
-    let network = parent.as_ref().map_or(default::NETWORK, |parent| parent.spec.network.name);
-    let mut chain_names: Vec<String> = parent.iter().map(|parent| parent.spec.name.clone()).collect();
-    let parent_coin = parent.as_ref().map(|parent| parent.spec.coin);
-    if let Some(coin) = parent_coin.filter(|coin| !coin.is_mined_alone()) {
+    let network = parent.network.map(|network| network.name);
+    let mut chain_names: Vec<String> = parent.name.iter().cloned().collect();
+    if let Some(coin) = parent.coin.filter(|coin| !coin.is_mined_alone()) {
         let what = format!("{} is mined together with another coin only; put it into \"merge\" of that one", coin.name);
         object.wrong("coin", what);
     }
     let mut merged = Vec::new();
     let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
         let child = chain(object, network, &mut chain_names, |_| Some(()));
-        if let (Some(child), Some(parent)) = (&child, &parent) {
-            merge::check(object, &parent.spec, &child.spec, &mut merged);
-        }
-        child
+        merge::check(object, (parent.coin, parent.network), (child.coin, child.network), &mut merged);
+        child.whole
     });
-    let (parent, (listen, stratum), vardiff) = (parent?, stratum?, vardiff?);
+    let (parent, (listen, stratum), vardiff) = (parent.whole?, stratum?, vardiff?);
     let (window_hours, max_miners) = parent.more;
     let mut chains = vec![parent.spec];
     let (mut secrets, mut wallet_secrets) = (vec![parent.secrets], vec![parent.wallet_secret]);
@@ -221,74 +224,6 @@ fn guard(stratum: &mut Object<'_>, most: Option<usize>) -> Option<GuardSpec> {
         max_requests_per_second: requests? as u32,
         ban_ms: ban_minutes? * MINUTE,
     })
-}
-
-/// A chain as it was read, with what only some chains have.
-struct Chain<T> {
-    spec: ChainSpec,
-    secrets: Vec<Secret>,
-    wallet_secret: Option<Secret>,
-    more: T,
-}
-
-/// The keys that a pool and its merge-mined children have in common; `more` reads what else is in
-/// `payout`.
-fn chain<T>(
-    object: &mut Object<'_>,
-    default_network: &'static str,
-    names: &mut Vec<String>,
-    more: impl FnOnce(&mut Object<'_>) -> Option<T>,
-) -> Option<Chain<T>> {
-    let coin = object.required("coin", |value| {
-        let name = text(value)?;
-        coin(name).ok_or_else(|| unknown(name, "a coin of edgepool", COINS.iter().map(|coin| coin.name)))
-    });
-    let default_name = coin.map_or_else(String::new, |coin| coin.ticker.to_lowercase());
-    let name = object.or("name", default_name, name);
-    if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
-        if names.contains(name) {
-            object.wrong("name", format!("\"{name}\" is there twice; give each its own"));
-        }
-        names.push(name.clone());
-    }
-    let network_name = object.or("network", default_network, text);
-    let network = coin
-        .zip(network_name)
-        .and_then(|(coin, name)| network(coin, name).map_err(|what| object.wrong("network", what)).ok());
-    let nodes = object.list("nodes", 1..=limits::NODES, |object| node::node(object, network));
-    let payout = object.section("payout", |payout| {
-        let address = payout.required("address", |value| {
-            let text = text(value)?;
-            // Without its coin and network an address means nothing, and that mistake is told already.
-            let Some((coin, network)) = coin.zip(network) else { return Ok(None) };
-            address::parse_to_pay(text, coin, network).map(Some).map_err(|error| error.to_string())
-        });
-        let fee_ppm = payout.or(
-            "fee_percent",
-            valid(amount::parse_percent(default::FEE_PERCENT)),
-            decimal(amount::parse_percent),
-        );
-        let min_payout =
-            payout.or("min_payout", valid(amount::parse_amount(default::MIN_PAYOUT)), decimal(amount::parse_amount));
-        let max_outputs = payout.or("max_outputs", default::MAX_OUTPUTS, size(2..=limits::COINBASE_OUTPUTS));
-        let tag = payout.or("coinbase_tag", default::COINBASE_TAG.into(), coinbase_tag);
-        let more = more(payout);
-        let terms = Terms {
-            pool_script: address??.script,
-            fee_ppm: fee_ppm?,
-            min_payout: min_payout?,
-            max_outputs: max_outputs? as u32,
-        };
-        Some((terms, tag?, more?))
-    });
-    let payments = object.optional_section("payments", |object| payments::payments(object, coin, network));
-    let nodes: Vec<(NodeSpec, Secret)> = nodes?;
-    let (terms, coinbase_tag, more) = payout?;
-    let first = nodes.first()?.clone();
-    let (payments, wallet_secret) = payments?.map(|read| read.complete(first, terms.min_payout)).unzip();
-    let (nodes, secrets) = nodes.into_iter().unzip();
-    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments };
-    Some(Chain { spec, secrets, wallet_secret, more })
 }
 
 fn vardiff(object: &mut Object<'_>) -> Option<VardiffSpec> {
@@ -368,24 +303,6 @@ fn valid<T, E: fmt::Debug>(default: Result<T, E>) -> T {
     default.expect("every default is valid, or not one configuration could be read")
 }
 
-fn name(value: &Value) -> Result<String, String> {
-    let name = text(value)?;
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    if name.is_empty() || name.len() > limits::NAME || !name.bytes().all(fits) {
-        return Err(format!("must be 1 to {} of a-z, 0-9, - and _", limits::NAME));
-    }
-    Ok(name.into())
-}
-
-fn network(coin: &'static Coin, name: &str) -> Result<&'static Network, String> {
-    let names = coin.networks.iter().map(|network| network.name);
-    let network = coin.network(name).ok_or_else(|| unknown(name, &format!("a network of {}", coin.name), names))?;
-    match network.mining_refused {
-        Some(reason) => Err(reason.into()),
-        None => Ok(network),
-    }
-}
-
 fn unknown<'a>(name: &str, what: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, candidates.clone()) {
         Some(meant) => format!("\"{name}\" is not {what}; did you mean \"{meant}\"?"),
@@ -404,15 +321,4 @@ fn decimal<T>(parse: impl Fn(&str) -> Result<T, AmountError>) -> impl Fn(&Value)
         Value::Number(number) => Err(format!("must be a decimal string; write \"{number}\" in quotes")),
         other => Err(format!("must be a decimal string such as \"0.001\", not {}", kind(other))),
     }
-}
-
-fn coinbase_tag(value: &Value) -> Result<Vec<u8>, String> {
-    let tag = text(value)?;
-    if tag.len() > limits::COINBASE_TAG {
-        return Err(format!("is {} bytes long; shorten it to {}", tag.len(), limits::COINBASE_TAG));
-    }
-    if !tag.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err("has characters that not every explorer shows; use printable ASCII".into());
-    }
-    Ok(tag.into())
 }

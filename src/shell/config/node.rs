@@ -1,5 +1,7 @@
 //! One entry of `nodes`: where a coin node is and how to log in. Never resolves or connects.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::file;
@@ -18,33 +20,35 @@ pub(super) fn node(object: &mut Object<'_>, network: Option<&'static Network>) -
     let user = object.optional("user", user);
     let inline = object.optional("password", |value| text(value).map(str::to_string));
     let password_file = object.optional("password_file", file);
-    let (spec, cookie, user) = (spec?, cookie?, user?);
-    let password = match (inline?, password_file?) {
-        (Some(_), Some(_)) => {
-            object.wrong("password", "is there beside password_file; keep one of them");
-            return None;
+    let secret = match (cookie, user, inline, password_file) {
+        (Some(cookie), Some(user), Some(inline), Some(password_file)) => {
+            secret(cookie, user, inline, password_file).map_err(|(key, what)| object.wrong(key, what)).ok()
         }
+        _ => None,
+    };
+    Some((spec?, secret?))
+}
+
+/// How to log in, or the key that is one too many or too few.
+fn secret(
+    cookie: Option<PathBuf>,
+    user: Option<String>,
+    inline: Option<String>,
+    password_file: Option<PathBuf>,
+) -> Result<Secret, (&'static str, &'static str)> {
+    let password = match (inline, password_file) {
+        (Some(_), Some(_)) => return Err(("password", "is there beside password_file; keep one of them")),
         (Some(inline), None) => Some(Password::Inline(inline)),
         (None, password_file) => password_file.map(Password::File),
     };
-    let secret = match (cookie, user, password) {
-        (None, None, None) => Secret::None,
-        (Some(cookie), None, None) => Secret::Cookie(cookie),
-        (None, Some(user), Some(password)) => Secret::Password { user, password },
-        (None, Some(_), None) => {
-            object.wrong("user", "has no password; add password_file or password");
-            return None;
-        }
-        (None, None, Some(_)) => {
-            object.wrong("user", "is missing beside the password; add it");
-            return None;
-        }
-        (Some(_), ..) => {
-            object.wrong("cookie_file", "is there beside user or password; keep one way to log in");
-            return None;
-        }
-    };
-    Some((spec, secret))
+    match (cookie, user, password) {
+        (None, None, None) => Ok(Secret::None),
+        (Some(cookie), None, None) => Ok(Secret::Cookie(cookie)),
+        (None, Some(user), Some(password)) => Ok(Secret::Password { user, password }),
+        (None, Some(_), None) => Err(("user", "has no password; add password_file or password")),
+        (None, None, Some(_)) => Err(("user", "is missing beside the password; add it")),
+        (Some(_), ..) => Err(("cookie_file", "is there beside user or password; keep one way to log in")),
+    }
 }
 
 fn user(value: &Value) -> Result<String, String> {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::coin::address;
+use crate::coin::params::coin;
 use crate::pool::firmware::CoinbaseClass;
 use crate::pool::spec::{FeeFrom, PaymentsSpec};
 use crate::shell::secrets::Password;
@@ -347,6 +349,40 @@ fn all_mistakes_come_at_once() {
             "pool",
         ]
     );
+}
+
+#[test]
+fn a_mistake_hides_no_other_and_makes_none_up() {
+    let both = with(sample(), "/pools/0/network", json!("mainent"));
+    let both = with(both, "/pools/0/nodes", json!([{ "url": "ftp://a", "user": "u", "cookie_file": "c" }]));
+    let errors = read_value(&with(both, "/pools/0/coin", json!("litcoin"))).unwrap_err().0;
+    let paths: Vec<&str> = errors.iter().map(|line| line.split_once(": ").unwrap().0).collect();
+    assert_eq!(paths, ["pools[0].coin", "pools[0].network", "pools[0].nodes[0].url", "pools[0].nodes[0].cookie_file"]);
+    assert!(errors[1].contains("\"mainent\" is not a network of any coin; did you mean \"mainnet\"?"), "{errors:?}");
+    // A coin that can't be mined with the parent, of which something else is wrong; and of which the child has a mistake.
+    let spoilt = with(sample(), "/pools/0/payout", json!({ "address": address(), "max_outputs": 1 }));
+    let errors = read_value(&with(spoilt, "/pools/0/merge", json!([{ "coin": "namecoin" }]))).unwrap_err().0;
+    let expected =
+        "pools[0].merge[0].coin: namecoin has another proof of work than litecoin, and can't be mined with it";
+    assert!(errors.contains(&expected.to_string()) && errors.len() == 4, "{errors:#?}");
+    // What follows a mistake is not an unknown key, and a child's network not the default where the parent's is wrong.
+    case(
+        "/pools/0/stratum",
+        json!({ "idle_timeout_s": "10", "max_per_address": 7, "ban_minutes": 1 }),
+        &["pools[0].stratum.idle_timeout_s: must be a number without quotes, not a string"],
+    );
+    let merged = with(sample(), "/pools/0/merge", json!([with(child("dogecoin"), "/payout/address", json!("n"))]));
+    let errors = read_value(&with(merged, "/pools/0/network", json!("regtset"))).unwrap_err().0;
+    assert!(errors.len() == 1 && errors[0].starts_with("pools[0].network: "), "{errors:#?}");
+}
+
+#[test]
+fn every_login_is_named_by_its_place() {
+    let wallet = json!({ "wallet": { "url": "http://w", "cookie_file": "w" } });
+    let merged = with(sample(), "/pools/0/merge", json!([with(child("dogecoin"), "/payments", wallet)]));
+    let config = read_value(&with(merged, "/pools/0/payments", json!({}))).unwrap();
+    let places: Vec<String> = check::logins(&config).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["pools[0].nodes[0]", "pools[0].merge[0].nodes[0]", "pools[0].merge[0].payments.wallet"]);
 }
 
 #[test]
