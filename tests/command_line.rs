@@ -203,9 +203,19 @@ fn check_warns_of_logins_that_can_not_be_read() {
 
 #[test]
 fn asking_a_pool_that_is_not_there_fails() {
-    for arguments in
-        [&["status", "--url", "http://127.0.0.1:9"][..], &["call", "uptime", "--url", "http://127.0.0.1:9"]]
-    {
+    let path = configuration(
+        "elsewhere.json",
+        r#"{ "rpc": { "listen": "0.0.0.0:9" }, "pools": [{ "coin": "litecoin", "network": "regtest",
+             "nodes": [{ "url": "http://127.0.0.1:1" }],
+             "payout": { "address": "rltc1qxvenxvenxvenxvenxvenxvenxvenxvenuxr9sr" } }] }"#,
+    );
+    let config = path.to_str().unwrap();
+    for arguments in [
+        &["status", "--url", "http://127.0.0.1:9"][..],
+        &["call", "uptime", "--url", "http://127.0.0.1:9"],
+        &["status", "--config", config],
+        &["call", "uptime", "--config", config],
+    ] {
         let output = edgepool(arguments);
         assert_eq!(output.status.code(), Some(FAILED), "{arguments:?}");
         assert!(text(&output.stderr).contains("127.0.0.1:9"), "{}", text(&output.stderr));

@@ -13,8 +13,8 @@ use lexopt::Arg;
 use serde_json::Value;
 
 use super::nearest::nearest;
+use super::running_pool::Reach;
 use super::{bench, demo, ledger};
-use crate::pool::spec::NodeSpec;
 use table::{COMMANDS, Entry, Flag};
 
 /// What the operator wants.
@@ -39,8 +39,8 @@ pub enum Command {
     Demo(demo::Options),
     /// Show a running pool.
     Status {
-        /// Its status port.
-        url: NodeSpec,
+        /// How to find it.
+        reach: Reach,
     },
     /// One JSON-RPC call.
     Call {
@@ -48,10 +48,8 @@ pub enum Command {
         method: String,
         /// A list, or an object where the only parameter is one.
         params: Value,
-        /// The status port.
-        url: NodeSpec,
-        /// The token that admits to what changes anything.
-        token_file: Option<PathBuf>,
+        /// How to find the pool, and the token that admits to what changes anything.
+        reach: Reach,
     },
     /// Look after the ledger's file.
     Ledger {

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::face::table;
-use crate::pool::spec::NodeSpec;
 
 use super::bench;
 use super::clock::Clock;
@@ -17,9 +16,9 @@ use super::command_line::{self, Command};
 use super::config::{self, Config};
 use super::daemon::Daemon;
 use super::demo;
-use super::http_call::{self, CallError};
+use super::http_call;
 use super::ledger::{self, Task, TaskError, Which};
-use super::secrets::AdminToken;
+use super::running_pool::{Reach, RunningPool};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -37,14 +36,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Board { config } => board(&config),
         Command::Demo(options) => demo(&options),
-        Command::Status { url } => status(&url),
+        Command::Status { reach } => status(&reach),
         Command::Ledger { which, task } => ledger(&which, &task),
         Command::BenchLedger(options) => bench_ledger(&options),
         Command::BenchHot(options) => bench_hot(&options),
         Command::BenchLoad(options) => bench_load(&options),
         Command::BenchServe { config } => run(&config, bench::load::ease),
         Command::BenchVardiff(options) => bench_vardiff(&options),
-        Command::Call { method, params, url, token_file } => call(&url, token_file.as_deref(), &method, &params),
+        Command::Call { method, params, reach } => call(&reach, &method, &params),
     }
 }
 
@@ -118,27 +117,31 @@ fn board(path: &Path) -> ExitCode {
     }
 }
 
-fn status(url: &NodeSpec) -> ExitCode {
-    match status_text(url) {
+fn status(reach: &Reach) -> ExitCode {
+    let running = match reach.find(warn) {
+        Ok(running) => running,
+        Err(error) => return complain(&error, WRONG_USAGE),
+    };
+    match status_text(&running) {
         Ok(text) => print(&text),
-        Err(error) => complain(&error.to_string(), FAILED),
+        Err(error) => complain(&error, FAILED),
     }
 }
 
-fn status_text(url: &NodeSpec) -> Result<String, CallError> {
-    let info = http_call::call(url, None, "getinfo", &json!([]))?;
+fn status_text(running: &RunningPool) -> Result<String, String> {
+    let info = running.call("getinfo", &json!([]))?;
     let version = info["version"].as_str().unwrap_or("?");
     let mut text = format!("edgepool {version}, up {} s\n", info["uptime"]);
     for pool in info["pools"].as_array().map_or(&[][..], Vec::as_slice) {
-        let payouts = http_call::call(url, None, "getpayoutinfo", &json!({ "pool": pool["name"] }))?;
-        let blocks = http_call::call(url, None, "getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
+        let payouts = running.call("getpayoutinfo", &json!({ "pool": pool["name"] }))?;
+        let blocks = running.call("getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
         text += "\n";
         text += &table::pool(pool, &payouts, &blocks);
         for chain in pool["chains"].as_array().map_or(&[][..], Vec::as_slice).iter().skip(1) {
             let of = json!({ "pool": pool["name"], "chain": chain["name"] });
-            let payouts = http_call::call(url, None, "getpayoutinfo", &of)?;
+            let payouts = running.call("getpayoutinfo", &of)?;
             let newest = json!({ "pool": pool["name"], "chain": chain["name"], "count": 8 });
-            let blocks = http_call::call(url, None, "getblocks", &newest)?;
+            let blocks = running.call("getblocks", &newest)?;
             text += "\n";
             text += &table::child(chain, &payouts, &blocks);
         }
@@ -146,15 +149,14 @@ fn status_text(url: &NodeSpec) -> Result<String, CallError> {
     Ok(text)
 }
 
-fn call(url: &NodeSpec, token_file: Option<&Path>, method: &str, params: &Value) -> ExitCode {
-    let token = match token_file.map(AdminToken::read).transpose() {
-        Ok(token) => token,
+fn call(reach: &Reach, method: &str, params: &Value) -> ExitCode {
+    let running = match reach.find(warn) {
+        Ok(running) => running,
         Err(error) => return complain(&error, WRONG_USAGE),
     };
-    let authorization = token.map(|token| token.authorization());
-    match http_call::call(url, authorization.as_deref(), method, params) {
+    match running.call(method, params) {
         Ok(result) => print(&http_call::shown(&result)),
-        Err(error) => complain(&error.to_string(), FAILED),
+        Err(error) => complain(&error, FAILED),
     }
 }
 

@@ -17,6 +17,7 @@ mod listeners;
 mod nearest;
 mod peer;
 mod rpc_port;
+pub mod running_pool;
 pub mod secrets;
 mod service;
 mod sockets;

@@ -14,18 +14,15 @@ use crate::shell::bench::{hot, ledger::Options, load, vardiff};
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::demo;
 use crate::shell::ledger::{Task, Which, verify};
+use crate::shell::running_pool::{HTTP_PORT, Reach};
 use crate::shell::url::http_url;
-
-/// Where a running pool's status port is when the command line doesn't say.
-pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// Its port when the URL has none, as for any web server.
-const HTTP_PORT: u16 = 80;
 
 impl Entry {
     /// The command that these options and operands make.
     pub(super) fn build(&self, values: &Values, operands: Vec<OsString>) -> Result<Command, Usage> {
         let path = |flag: &Flag| values.get(flag.name).map(PathBuf::from);
         let config = || path(&CONFIG).unwrap_or_else(|| DEFAULT_PATH.into());
+        let reach = || Ok(Reach { config: path(&CONFIG), url: url(values)?, token_file: path(&TOKEN_FILE) });
         let which = || Which { config: config(), data_dir: path(&LEDGER_DIR) };
         Ok(match self.name {
             "run" => Command::Run { config: config() },
@@ -36,12 +33,12 @@ impl Entry {
                 data_dir: path(&DATA_DIR),
                 merge: values.contains_key(MERGE.name),
             }),
-            "status" => Command::Status { url: url(values)? },
+            "status" => Command::Status { reach: reach()? },
             "call" => {
                 let mut words = operands.into_iter().map(|word| word.to_string_lossy().into_owned());
                 let missing = || Usage(format!("no method; the usage is edgepool {}", self.usage()));
                 let method = words.next().ok_or_else(missing)?;
-                Command::Call { method, params: params(words), url: url(values)?, token_file: path(&TOKEN_FILE) }
+                Command::Call { method, params: params(words), reach: reach()? }
             }
             "ledger export" => {
                 let to = self.operand(operands)?.filter(|to| to.as_os_str() != "-");
@@ -61,7 +58,7 @@ impl Entry {
                 let options = verify::Options {
                     pool: values.get(POOL.name).map(|name| name.to_string_lossy().into_owned()),
                     node: values.contains_key(NODE.name),
-                    url: values.contains_key(LIVE_URL.name).then(|| url(values)).transpose()?,
+                    url: url(values)?,
                 };
                 Command::Ledger { which: which(), task: Task::Verify(options) }
             }
@@ -129,9 +126,10 @@ fn seconds(values: &Values) -> Result<Option<u64>, Usage> {
     }
 }
 
-fn url(values: &Values) -> Result<NodeSpec, Usage> {
-    let text = values.get(URL.name).map_or(DEFAULT_URL.into(), |word| word.to_string_lossy());
-    http_url(&text, HTTP_PORT).map_err(|what| Usage(format!("--url {what}")))
+fn url(values: &Values) -> Result<Option<NodeSpec>, Usage> {
+    let text = values.get(URL.name).map(|word| word.to_string_lossy());
+    let url = text.map(|text| http_url(&text, HTTP_PORT)).transpose();
+    url.map_err(|what| Usage(format!("--url {what}")))
 }
 
 fn params(words: impl Iterator<Item = String>) -> Value {

@@ -44,9 +44,9 @@ pub(super) const DATA_DIR: Flag =
 pub(super) const MERGE: Flag =
     Flag { name: "merge", value: "", about: "mine two more chains with the first, by the same hashes" };
 pub(super) const URL: Flag =
-    Flag { name: "url", value: "URL", about: "the pool's RPC port (default http://127.0.0.1:8080)" };
+    Flag { name: "url", value: "URL", about: "the pool's RPC port (default: the configuration's)" };
 pub(super) const TOKEN_FILE: Flag =
-    Flag { name: "token-file", value: "FILE", about: "the admin token, for methods that change anything" };
+    Flag { name: "token-file", value: "FILE", about: "the file of the admin token (default: the configuration's)" };
 pub(super) const LEDGER_DIR: Flag =
     Flag { name: "data-dir", value: "DIR", about: "the directory that holds ledger/ (default: the configuration's)" };
 pub(super) const FROM: Flag = Flag { name: "from", value: "BACKUP", about: "a backup's directory, or an export" };
@@ -112,17 +112,20 @@ pub(super) const COMMANDS: &[Entry] = &[
     Entry {
         name: "status",
         operands: "",
-        flags: &[URL],
+        flags: &[CONFIG, URL],
         about: "show a running pool as a table",
-        more: "Asks the pool's RPC port, which needs no token.",
+        more: "Asks the pool's RPC port, which needs no token: where the configuration says, or at http://127.0.0.1:8080\n\
+               if there is none that can be read.",
     },
     Entry {
         name: "call",
         operands: "METHOD [PARAMS...]",
-        flags: &[URL, TOKEN_FILE],
+        flags: &[CONFIG, URL, TOKEN_FILE],
         about: "make one JSON-RPC call to a running pool",
         more: "A parameter that is JSON is sent as that, anything else as a string. A single object holds the\n\
-               parameters by name: edgepool call getinfo '{\"pool\": \"ltc\"}'. \"call help\" lists the methods.",
+               parameters by name: edgepool call getinfo '{\"pool\": \"ltc\"}'. \"call help\" lists the methods. Those that change\n\
+               anything need the admin token, which root and the pool's user can read: sudo edgepool call setpoolfee 0.5.\n\
+               The pool is found like by status; one at --url is shown no token but that of --token-file or --config.",
     },
     Entry {
         name: "ledger export",

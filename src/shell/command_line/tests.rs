@@ -1,13 +1,14 @@
 //! Lines as people type them.
 
-use super::build::DEFAULT_URL;
 use super::table::*;
 use super::*;
+use crate::pool::spec::NodeSpec;
 use crate::shell::bench::hot;
 use crate::shell::bench::ledger::Options;
 use crate::shell::bench::vardiff;
 use crate::shell::config::DEFAULT_PATH;
 use crate::shell::ledger::{Task, Which, verify};
+use crate::shell::running_pool::{DEFAULT_URL, Reach};
 use serde_json::json;
 
 fn parsed(line: &str) -> Result<Command, String> {
@@ -15,7 +16,7 @@ fn parsed(line: &str) -> Result<Command, String> {
 }
 
 fn local() -> NodeSpec {
-    NodeSpec { url: DEFAULT_URL.into(), authority: "127.0.0.1:8080".into(), path: "/".into() }
+    NodeSpec { url: "http://127.0.0.1:8080".into(), authority: "127.0.0.1:8080".into(), path: "/".into() }
 }
 
 #[test]
@@ -31,7 +32,9 @@ fn every_command_is_read_with_its_options() {
     case("demo", demo(None, None, false));
     case("demo --data-dir d --seconds 5", demo(Some(5), Some("d"), false));
     case("demo --merge", demo(None, None, true));
-    case("status", Command::Status { url: local() });
+    case("status", Command::Status { reach: Reach::default() });
+    let named = Reach { config: Some("a.json".into()), url: Some(local()), token_file: None };
+    case("status --url http://127.0.0.1:8080 --config a.json", Command::Status { reach: named });
     let which = |data_dir: Option<&str>| Which {
         config: "/etc/edgepool/edgepool.json".into(),
         data_dir: data_dir.map(Into::into),
@@ -56,7 +59,7 @@ fn every_command_is_read_with_its_options() {
     let rigs = vardiff::Options { seeds: 200, target_share_s: 15 };
     case("bench vardiff", Command::BenchVardiff(rigs.clone()));
     case("bench vardiff --seeds 7", Command::BenchVardiff(vardiff::Options { seeds: 7, ..rigs }));
-    let call = |method: &str, params| Command::Call { method: method.into(), params, url: local(), token_file: None };
+    let call = |method: &str, params| Command::Call { method: method.into(), params, reach: Reach::default() };
     case("call getinfo", call("getinfo", json!([])));
     case("call getinfo {\"pool\":\"ltc\"}", call("getinfo", json!({ "pool": "ltc" })));
     case(
@@ -68,8 +71,11 @@ fn every_command_is_read_with_its_options() {
     let admin = Command::Call {
         method: "setpoolfee".into(),
         params: json!(["2.50"]),
-        url: NodeSpec { url: "http://pool.lan:80".into(), authority: "pool.lan:80".into(), path: "/".into() },
-        token_file: Some("t".into()),
+        reach: Reach {
+            config: None,
+            url: Some(NodeSpec { url: "http://pool.lan:80".into(), authority: "pool.lan:80".into(), path: "/".into() }),
+            token_file: Some("t".into()),
+        },
     };
     case("call --token-file t setpoolfee 2.50 --url http://pool.lan", admin);
 }
@@ -107,7 +113,10 @@ fn a_wrong_line_is_told_with_what_was_probably_meant() {
     case("run --config", "--config needs a value: edgepool run [--config FILE]");
     case("run now", "unexpected \"now\"; the usage is edgepool run [--config FILE]");
     case("demo --seconds 0", "--seconds takes a whole number from 1 to 31536000, not \"0\"");
-    case("call", "no method; the usage is edgepool call METHOD [PARAMS...] [--url URL] [--token-file FILE]");
+    case(
+        "call",
+        "no method; the usage is edgepool call METHOD [PARAMS...] [--config FILE] [--url URL] [--token-file FILE]",
+    );
     case("status --url pool", "--url is not a URL; write http://host:port");
 }
 
@@ -128,5 +137,5 @@ fn help_is_there_for_everything_and_shows_the_true_defaults() {
         assert!(entry.flags.iter().all(|flag| own.contains(flag.about)), "{own}");
         assert!(own.lines().chain(general.lines()).all(|line| line.len() <= 110), "{own}");
     }
-    assert!(CONFIG.about.contains(DEFAULT_PATH) && URL.about.contains(DEFAULT_URL));
+    assert!(CONFIG.about.contains(DEFAULT_PATH) && text("status --help").contains(DEFAULT_URL));
 }

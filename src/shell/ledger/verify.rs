@@ -16,7 +16,6 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::pool::ledger::{Ledger, Totals};
 use crate::pool::record::{Journal, Recovered};
 use crate::pool::spec::{ChainSpec, NodeSpec};
 use crate::shell::config::{self, Config, PoolConfig};
+use crate::shell::running_pool::configured_url;
 use crate::shell::store::{Snapshot, Store};
 use fault::Faults;
 use live::Running;
@@ -88,7 +88,7 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
     let data_dir = which.data_dir.as_ref().or(config.map(|config| &config.data_dir));
     let data_dir = data_dir.expect("a configuration is read where no directory is given");
     // The running pool of the configuration has another ledger than a directory that was named.
-    let configured = config.filter(|_| which.data_dir.is_none()).and_then(rpc_url);
+    let configured = config.filter(|_| which.data_dir.is_none()).and_then(configured_url);
     let mut report = Report { text: String::new(), faults: Faults::default() };
     let audits = audit(data_dir, config, options, &mut report.faults)?;
     let url = options.url.clone().or(configured).filter(|_| !audits.is_empty());
@@ -202,16 +202,4 @@ fn coins(units: u64) -> String {
 
 fn wide(units: i128) -> String {
     i64::try_from(units).map_or_else(|_| format!("{units} base units"), format_signed)
-}
-
-/// Where the configured pool answers, as this machine reaches it.
-fn rpc_url(config: &Config) -> Option<NodeSpec> {
-    let address = config.rpc_listen.iter().find(|address| address.port() != 0)?;
-    let here = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let authority = SocketAddr::new(here, address.port()).to_string();
-    Some(NodeSpec { url: format!("http://{authority}"), authority, path: "/".into() })
 }
