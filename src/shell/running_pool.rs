@@ -106,9 +106,15 @@ impl RunningPool {
                 default::ADMIN_TOKEN
             ));
         };
-        let token = AdminToken::read(file).map_err(|why| {
-            format!("{method} needs the admin token: {why}. Try it as root (sudo), or name its file with --token-file")
+        // What the pool would be advised to do about its own token helps nobody here.
+        fs::File::open(file).map_err(|error| {
+            let file = file.display();
+            format!(
+                "{method} needs the admin token, and {file} can't be read: {error}; run this as root (sudo), or name \
+                 the token's file with --token-file"
+            )
         })?;
+        let token = AdminToken::read(file)?;
         match http_call::call(&self.url, Some(&token.authorization()), method, params) {
             Err(CallError::Rpc { code: NOT_AUTHORISED, .. }) => Err(refused(file)),
             answer => answer.map_err(|error| error.to_string()),
