@@ -32,6 +32,8 @@ pub struct Chain {
     pub tells_bytes: bool,
     /// A block that the node knows and doesn't have any more.
     pub pruned: Option<String>,
+    /// What its wallet sent: id, to whom and how much.
+    pub sent: Vec<(String, Script, u64)>,
 }
 
 /// The chain as the true ledger has it.
@@ -104,6 +106,11 @@ impl Chain {
                 // Somebody else's, with somebody else's tag, though it pays an address of the pool.
                 None => block_text(&[("44".repeat(32), vec![(pool_script(), 9)])], b"\x03\x01\x02\x03/p2pool/"),
             },
+            "listtransactions" => {
+                let (count, skip) = (call["params"][1].as_u64().unwrap(), call["params"][2].as_u64().unwrap());
+                let page = self.sent.iter().skip(skip as usize).take(count as usize).map(sent_text);
+                format!("[{}]", page.collect::<Vec<String>>().join(","))
+            }
             _ => return error(-32601),
         };
         format!("{{\"result\":{result},\"error\":null,\"id\":1}}")
@@ -157,6 +164,17 @@ fn block_text(transactions: &[Transaction], tag: &[u8]) -> String {
     format!("{{\"time\":1795000000,\"bits\":\"1e0ffff0\",\"tx\":[{}]}}", list.join(","))
 }
 
+/// A payment as a wallet lists it.
+fn sent_text((txid, script, amount): &(String, Script, u64)) -> String {
+    let litecoin = coin("litecoin").unwrap();
+    let address = address::encode(script, litecoin, litecoin.network("regtest").unwrap()).unwrap();
+    let amount = format_amount(*amount);
+    format!(
+        "{{\"address\":\"{address}\",\"category\":\"send\",\"amount\":-{amount},\"vout\":0,\"fee\":-0.00001,\
+         \"confirmations\":7,\"txid\":\"{txid}\",\"abandoned\":false}}"
+    )
+}
+
 /// The bytes of a merge-mined block. What is not its coinbase spends the coin that the payments of these tests do.
 fn merged_block(transactions: &[Transaction], tag: &[u8]) -> Vec<u8> {
     let mut header = [0; 80];
@@ -189,6 +207,7 @@ pub fn configure(scratch: &Scratch, node: SocketAddr) -> PathBuf {
             "network": "regtest",
             "nodes": [{ "url": format!("http://{node}"), "user": "u", "password": "p" }],
             "payout": { "address": payout },
+            "payments": {},
         }]
     });
     let path = scratch.0.join("edgepool.json");
@@ -297,6 +316,23 @@ fn a_payment_that_is_not_where_it_settled_is_found() {
         chain.blocks.get_mut(&block).unwrap()[1].1[0].1 -= 1;
         ledger.signed(1).0
     });
+}
+
+#[test]
+fn what_the_wallet_paid_and_the_ledger_does_not_know_is_told() {
+    let ledger = true_ledger();
+    let mut chain = true_chain(&ledger);
+    let known = display_hash(&ledger.clone().signed(1).1.txid);
+    // A payment of the ledger, one to somebody who does not mine here, and those behind a full page.
+    chain.sent = vec![(known, script(0), 5), ("22".repeat(32), Script::p2pkh(&[0xee; 20]), 6)];
+    let text = compare(&ledger, chain.clone()).unwrap();
+    assert!(text.contains("paid no miner beside these payments"), "{text}");
+    chain.sent.resize(1_000, chain.sent[0].clone());
+    chain.sent.push(("33".repeat(32), script(2), 123_456_789));
+    let text = compare(&ledger, chain).unwrap();
+    let told = format!(") by {}, which this ledger does not know", "33".repeat(32));
+    assert!(text.contains("paid 1.23456789 to miner 2 (") && text.contains(&told), "{text}");
+    assert_eq!(text.matches("does not know").count(), 1, "{text}");
 }
 
 #[test]

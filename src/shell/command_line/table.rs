@@ -172,9 +172,10 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[CONFIG, LEDGER_DIR, POOL, NODE, LIVE_URL],
         about: "check the ledger against itself, the running pool and the chain",
         more: "Replays the journal, sums everything up anew and redoes every split by the payout rule; compares with\n\
-               the pool if it runs and, with --node, every coinbase and settled payment with the chain. Exits with 1\n\
-               and every difference when something is off; with 3 when nothing is, and something that was asked for\n\
-               could not be checked, as with a node that does not answer.",
+               the pool if it runs and, with --node, every coinbase and settled payment with the chain, and names what\n\
+               a wallet paid to miners and the ledger does not know. Exits with 1 and every difference when something\n\
+               is off; with 3 when nothing is, and something that was asked for could not be checked, as with a node\n\
+               that does not answer.",
     },
     Entry {
         name: "bench ledger",

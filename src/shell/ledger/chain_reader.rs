@@ -113,11 +113,9 @@ impl ChainReader {
     }
 
     fn try_connect(node: &NodeSpec, secret: &Secret, has_auxpow: bool) -> Result<ChainReader, String> {
-        let text = secret.credentials()?;
-        let authorization = (!text.is_empty()).then(|| format!("Basic {}", BASE64_STANDARD.encode(text)));
         let mut reader = ChainReader {
             node: node.clone(),
-            authorization,
+            authorization: authorization(secret)?,
             tip: 0,
             hashes: BTreeMap::new(),
             has_auxpow,
@@ -281,11 +279,17 @@ fn read_transaction(raw: &RawValue) -> Result<ReadTransaction, ReadError> {
     Ok(ReadTransaction { coinbase, outputs })
 }
 
-fn parsed<'j, T: Deserialize<'j>>(answer: &'j RawValue) -> Result<T, ReadError> {
+/// The header by which a node is logged in at, if it asks for one; the error names the file that can't be read.
+pub(super) fn authorization(secret: &Secret) -> Result<Option<String>, String> {
+    let text = secret.credentials()?;
+    Ok((!text.is_empty()).then(|| format!("Basic {}", BASE64_STANDARD.encode(text))))
+}
+
+pub(super) fn parsed<'j, T: Deserialize<'j>>(answer: &'j RawValue) -> Result<T, ReadError> {
     serde_json::from_str(answer.get()).map_err(|error| ReadError::Answer(error.to_string()))
 }
 
-fn read_error(error: CallError) -> ReadError {
+pub(super) fn read_error(error: CallError) -> ReadError {
     match error {
         CallError::Connection(what) => ReadError::Lost(what),
         CallError::Answer(what) => ReadError::Answer(what),

@@ -164,8 +164,8 @@ pub fn run(which: &Which, task: &Task) -> Result<String, TaskError> {
 /// What an operator has to do before a ledger that was put back may pay from a wallet.
 fn held(path: &std::path::Path) -> String {
     format!(
-        "payments from a wallet are held: compare the wallet's listtransactions with getpayments. If no payment is \
-         missing there, remove {} and restart edgepool; if one is, that file says what can be done",
+        "payments from a wallet are held: \"edgepool ledger verify --node\" names what a wallet paid and this ledger does \
+         not know. If there is nothing, remove {} and restart edgepool; otherwise that file says what can be done",
         path.display()
     )
 }

@@ -12,6 +12,7 @@ pub(super) mod names;
 mod payees;
 mod payment;
 mod replay;
+mod wallet;
 mod window;
 
 use std::collections::BTreeMap;

@@ -33,16 +33,16 @@ const HELD_WORDS: &str = "\
 This ledger was put back from a copy, which does not know what was paid from a wallet since. While this file is here
 edgepool builds no payment from a wallet; coinbases pay as ever.
 
-Compare the wallet's listtransactions with \"edgepool call getpayments\", of each pool and chain that pays from a wallet.
+\"edgepool ledger verify --node\" names what a wallet paid to miners and this ledger does not know. By hand: whatever is in
+the wallet's listtransactions and not in \"edgepool call getpayments\", of each pool and chain that pays from a wallet.
 
-If getpayments lists the txid of every payment that the wallet sent, nothing is missing: remove this file, and restart
-edgepool.
+If there is nothing, remove this file, and restart edgepool.
 
-If one is missing, what it paid is still owed by this ledger, and there is no command that books it. It is paid a second
-time: by the wallet once this file is gone, and by coinbases also while it is here, to whoever is owed min_payout or more.
-A newer copy of the ledger that knows the payment mends that (\"edgepool ledger restore BACKUP\"). Where there is none,
-raise the minimum payout above those balances (\"edgepool call setminpayout AMOUNT\"), so that they are carried and not
-paid, leave this file, and settle with these miners yourself.
+What there is, this ledger still owes, and there is no command that books it. It is paid a second time: by the wallet once
+this file is gone, and by coinbases also while it is here, to whoever is owed min_payout or more. A newer copy of the ledger
+that knows the payment mends that (\"edgepool ledger restore BACKUP\"). Where there is none, raise the minimum payout above
+those balances (\"edgepool call setminpayout AMOUNT\"): then every sum below it is carried and not paid. Leave this file
+here, and settle with these miners yourself.
 ";
 const MAKING: &str = "making";
 

@@ -8,6 +8,7 @@ use super::fault::Faults;
 use super::names::Names;
 use super::payees::Payees;
 use super::replay::Audit;
+use super::wallet;
 use crate::base::display_hash;
 use crate::coin::script::Script;
 use crate::pool::ledger::{Block, Ledger, Payment, Signed};
@@ -24,16 +25,18 @@ pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &
             text += &format!("  {} is not compared with its chain: it is not configured\n", names.chain(index));
             continue;
         };
+        let payees = audit.payees(index);
         match ChainReader::connect(spec, secrets) {
             Err(why) => faults.add_unchecked(format!("chain {}", spec.name), why),
             Ok(reader) => {
-                let payees = audit.payees(index);
                 let mut comparison = Comparison { reader, index, names, payees, faults, coinbases: 0, payments: 0 };
                 comparison.run(ledger);
                 let Comparison { reader, coinbases, payments, .. } = comparison;
                 text += &format!("  {} has {coinbases} coinbases and {payments} payments as recorded\n", reader.url());
             }
         }
+        let secret = pool.wallet_secrets.get(place).and_then(Option::as_ref);
+        text += &wallet::compare((spec, secret), (index, ledger), names, payees, faults);
     }
     text
 }
