@@ -97,6 +97,18 @@ fn every_type_of_address_is_paid_to_the_unit_and_settled(node: Node) {
     }
     assert_eq!(owed(&pool), []);
     assert_eq!(pool.health().unwrap(), 200);
+    // Of all that its wallet ever sent the ledger knows this; and what somebody sends by hand it doesn't.
+    let verified = || {
+        let output = pool.command(&["ledger", "verify", "--node"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = verified();
+    assert!(text.contains("paid no miner beside these payments"), "{text}");
+    let by_hand = node.ask("sendtoaddress", json!([addresses[0], 0.5]));
+    let text = verified();
+    let told = format!("by {}, which this ledger does not know", by_hand.as_str().unwrap());
+    assert!(text.contains("paid 0.50000000 to miner ") && text.contains(&told), "{text}");
 }
 
 fn receivers_bear_the_fee_where_that_is_configured(node: Node) {
