@@ -25,6 +25,9 @@ use crate::shell::secrets::Secret;
 /// Lines that are asked for at one time.
 const PAGE: usize = 1_000;
 
+/// Miner and amount of each output that pays one, by transaction and place.
+type Unknown = BTreeMap<(String, u32), (MinerId, u64)>;
+
 /// One line of `listtransactions`.
 #[derive(Deserialize)]
 struct Line<'j> {
@@ -75,18 +78,18 @@ pub(super) fn compare(
     }
 }
 
-/// Miner and amount of each output to one that belongs to no payment of the ledger.
+/// What the wallet sent to miners by transactions that are no payments of the ledger.
 fn unknown(
     wallet: &NodeSpec,
     secret: &Secret,
     spec: &ChainSpec,
     ledger: &Ledger,
     accounts: &BTreeMap<&Script, MinerId>,
-) -> Result<BTreeMap<(String, u32), (MinerId, u64)>, String> {
+) -> Result<Unknown, String> {
     let known = ledger.payments().iter().filter_map(|payment| payment.signed.as_ref());
     let known: BTreeSet<String> = known.map(|signed| display_hash(&signed.txid)).collect();
     let authorization = authorization(secret)?;
-    let mut unknown = BTreeMap::new();
+    let mut unknown = Unknown::new();
     for page in 0.. {
         let params = json!(["*", PAGE, page * PAGE]);
         let answer = http_call::call_raw(wallet, authorization.as_deref(), "listtransactions", &params);
