@@ -28,7 +28,7 @@ use crate::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, Stra
 use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use board::Board;
-use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
+use json::{Mistakes, Object, boolean, integer, kind, one_or_more, size, text};
 use ports::ports;
 
 /// Where the configuration is when the command line doesn't say.
@@ -190,10 +190,14 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let mut merged = Vec::new();
     let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
         let child = chain(object, network, &mut chain_names, |_| Some(()));
+        let mine = object.or("mine", true, boolean);
         if let (Some(child), Some(parent)) = (&child, &parent) {
             merge::check(object, &parent.spec, &child.spec, &mut merged);
         }
-        child
+        child.zip(mine).map(|(mut child, mine)| {
+            child.spec.mine = mine;
+            child
+        })
     });
     let (parent, (listen, stratum), vardiff) = (parent?, stratum?, vardiff?);
     let (window_hours, max_miners) = parent.more;
@@ -287,7 +291,8 @@ fn chain<T>(
     let first = nodes.first()?.clone();
     let (payments, wallet_secret) = payments?.map(|read| read.complete(first, terms.min_payout)).unzip();
     let (nodes, secrets) = nodes.into_iter().unzip();
-    let spec = ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments };
+    let spec =
+        ChainSpec { name: name?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments, mine: true };
     Some(Chain { spec, secrets, wallet_secret, more })
 }
 
