@@ -37,7 +37,7 @@ enum Backing {
 
 /// dogecoind, or a relative of it that takes the same arguments.
 struct Daemon {
-    program: &'static str,
+    program: String,
     process: Option<process::Child>,
     p2p_port: u16,
     // Without a peer it has no templates, on regtest either. The fields drop in this order.
@@ -48,30 +48,41 @@ struct Daemon {
 impl Child {
     /// Dogecoin's: the real node if it is in PATH, whose difficulty is its own.
     pub fn dogecoin(start_hashes: u64) -> Child {
-        Child::real_or("dogecoind", ChainSpec { start_hashes, ..ChainSpec::dogecoin() })
+        Child::real_or(ChainSpec { start_hashes, ..ChainSpec::dogecoin() })
     }
 
     /// Pepecoin's, likewise.
     pub fn pepecoin(start_hashes: u64) -> Child {
-        Child::real_or("pepecoind", ChainSpec { start_hashes, ..ChainSpec::pepecoin() })
+        Child::real_or(ChainSpec { start_hashes, ..ChainSpec::pepecoin() })
     }
 
-    fn real_or(program: &'static str, spec: ChainSpec) -> Child {
-        let found = Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    fn real_or(spec: ChainSpec) -> Child {
+        Child::real(spec.coin.name, "the demo's chain takes its place").unwrap_or_else(|| Child::embedded(spec))
+    }
+
+    /// The real node of a coin, which has a wallet. Where it is not in PATH that is said, with what follows.
+    pub fn real(coin: &'static str, without: &str) -> Option<Child> {
+        let program = format!("{coin}d");
+        let found = Command::new(&program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if found.is_err() {
             // Past the test runner's capture: nobody shall believe that the real one was asked.
-            let line = format!("\nSKIPPED {program}: it is not in PATH, and the demo's chain takes its place\n");
+            let line = format!("\nSKIPPED {program}: it is not in PATH, and {without}\n");
             std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
-            return Child::embedded(spec);
+            return None;
         }
         let p2p_port = free_port();
-        let (_visitor, folder) = (Visitor::new(p2p_port), Folder::new(program));
+        let (_visitor, folder) = (Visitor::new(p2p_port), Folder::new(&program));
         let backing = Backing::Daemon(Daemon { program, process: None, p2p_port, _visitor, folder });
-        let mut child = Child { coin: spec.coin.name, port: free_port(), backing };
+        let mut child = Child { coin, port: free_port(), backing };
         child.restart();
-        let address = child.ask("getnewaddress", json!([]));
-        child.ask("generatetoaddress", json!([BEFORE_AUXPOW, address]));
-        child
+        child.generate(BEFORE_AUXPOW);
+        Some(child)
+    }
+
+    /// Has a real node make blocks that pay its own wallet.
+    pub fn generate(&self, blocks: u32) {
+        let address = self.ask("getnewaddress", json!([]));
+        self.ask("generatetoaddress", json!([blocks, address]));
     }
 
     /// A chain of the demo.
@@ -175,7 +186,7 @@ impl Drop for Child {
 impl Daemon {
     fn start(&mut self, rpc_port: u16) {
         let log = File::create(self.folder.path().join("output.log")).unwrap();
-        let started = Command::new(self.program)
+        let started = Command::new(&self.program)
             .args(["-regtest", "-server", "-listenonion=0", "-discover=0", "-dnsseed=0", "-upnp=0"])
             .args(["-maxtipage=9999999999", "-rpcthreads=8", "-rpcworkqueue=64", "-dbcache=16"])
             .arg(format!("-datadir={}", self.folder.path().display()))

@@ -26,6 +26,7 @@ mod visitor;
 mod bitcoin;
 mod blocks;
 mod books;
+mod child_payments;
 mod coinbases;
 mod crash;
 mod hard_life;
