@@ -17,6 +17,8 @@ use bech32::{
 };
 use std::fmt;
 
+/// A hash of 20 bytes, with its version and checksum, takes so many characters of base58 at least.
+const SHORTEST: usize = 26;
 /// Longest address that can be paid: BIP 173's bound.
 const LONGEST: usize = 90;
 /// Witness versions that Litecoin's consensus gives a meaning of their own (LIP 2, LIP 3): the HogEx output and
@@ -143,7 +145,7 @@ impl fmt::Display for AddressError {
             AddressError::Mistakable { of } => {
                 write!(f, "is a key's address of {of} and only a script's here: give one of another kind")
             }
-            AddressError::Unknown => f.write_str("is not an address: copy it again from your wallet"),
+            AddressError::Unknown => f.write_str("is not an address: give one of your wallet"),
         }
     }
 }
@@ -245,8 +247,9 @@ fn check_version(version: u8, coin: &Coin) -> Result<(), AddressError> {
 
 fn parse_base58(text: &str, network: &'static Network) -> Result<Script, AddressError> {
     let payload = base58ck::decode_check(text).map_err(|error| match error.incorrect_checksum() {
-        Some(_) => AddressError::Checksum,
-        None => AddressError::Unknown,
+        // Any word may be read as some bytes of base58: not one that is too short for an address with a typing error.
+        Some(_) if text.len() >= SHORTEST => AddressError::Checksum,
+        _ => AddressError::Unknown,
     })?;
     let (&version, hash) = payload.split_first().ok_or(AddressError::Length)?;
     let hash: &[u8; 20] = hash.try_into().map_err(|_| AddressError::Length)?;
@@ -306,6 +309,7 @@ mod tests {
         refused("", AddressError::Empty);
         refused(&"L".repeat(91), AddressError::TooLong);
         refused("not an address", AddressError::Unknown);
+        refused("worker1", AddressError::Unknown);
         refused("ltc1", AddressError::Unknown);
         refused("ltc1é", AddressError::Unknown);
         refused("ltc1qqqqqq", AddressError::Checksum);

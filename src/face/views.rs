@@ -121,10 +121,15 @@ fn pool_info(pool: &Pool, now: Now) -> Value {
     })
 }
 
-/// Connections that were refused since start, by reason.
+/// Connections and usernames that were refused since start, by reason.
 fn turned_away(pool: &Pool) -> Value {
     let turned_away = pool.turned_away();
-    json!({ "full": turned_away.full, "crowded": turned_away.crowded, "banned": turned_away.banned })
+    json!({
+        "full": turned_away.full,
+        "crowded": turned_away.crowded,
+        "banned": turned_away.banned,
+        "unauthorized": turned_away.unauthorized,
+    })
 }
 
 /// `listbanned`: whom the pool keeps out, and for how long.

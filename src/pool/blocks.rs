@@ -105,7 +105,7 @@ impl Pool {
     fn keep_found(&mut self, found: BlockFound, bytes: Rc<[u8]>, username: &str) {
         let (chain, hash, height) = (usize::from(found.chain), found.hash, found.height);
         let name = &self.chains[chain].spec.name;
-        log::warn!("{}: BLOCK {height} of {name} found by {username:?}: {}", self.spec.name, display_hash(&hash));
+        log::info!("{}: BLOCK {height} of {name} found by {username:?}: {}", self.spec.name, display_hash(&hash));
         if let Err(error) = self.record(chain, Entry::BlockFound(Box::new(found))) {
             // A block is never held back for a fault of the books; status shows it until someone looks.
             log::error!("{}: block {height} is not in the ledger: {error}", self.spec.name);
@@ -267,7 +267,7 @@ impl Pool {
         if status.is_live() && !matches!(block.status, BlockStatus::Accepted) {
             self.give_way(chain, hash, height, now);
         }
-        log::warn!("{}: block {height} {} is {}", self.spec.name, display_hash(&hash), status.name());
+        log::info!("{}: block {height} {} is {}", self.spec.name, display_hash(&hash), status.name());
         let judged = BlockJudged { chain: chain as u8, hash, at: self.clock.stamp(now), status, is_final };
         self.record(chain, Entry::BlockJudged(judged)).expect("the block is in the ledger and not judged for good");
         if is_final {

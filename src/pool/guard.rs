@@ -92,6 +92,8 @@ pub struct TurnedAway {
     pub crowded: u64,
     /// The address was banned.
     pub banned: u64,
+    /// A username was refused; the connection may try another.
+    pub unauthorized: u64,
 }
 
 /// See the module.
@@ -219,6 +221,12 @@ impl Guard {
         }
         self.log_lines.take(LOG_LINES_PER_S, now);
         log::Level::Info
+    }
+
+    /// Counts a username that was refused; gives how loudly it is told.
+    pub fn refuse_username(&mut self, now: Now) -> log::Level {
+        self.turned_away.unauthorized += 1;
+        self.log_level(now)
     }
 
     /// Connections that were turned away since start.

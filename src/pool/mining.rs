@@ -243,7 +243,8 @@ impl Pool {
             }
             Err((code, reason)) => {
                 if let Some(session) = self.sessions.get(key) {
-                    log::debug!("{}: {} may not mine as {username:?}: {reason}", self.spec.name, session.peer);
+                    let (level, peer) = (self.guard.refuse_username(now), session.peer);
+                    log::log!(level, "{}: {peer} may not mine as {username:?}: {reason}", self.spec.name);
                 }
                 stratum::reply_error(id, code, &reason)
             }

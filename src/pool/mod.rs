@@ -68,7 +68,7 @@ use record::Entry;
 use resume::Sessions;
 use session::Session;
 use spec::PoolSpec;
-use upstream::{LinkAction, LinkKind};
+use upstream::{LinkAction, LinkKind, Upstream};
 use window::Window;
 use workers::{Counts, Rates, Workers};
 
@@ -348,7 +348,7 @@ impl Pool {
         self.next_tick_ms.saturating_sub(SECOND)
     }
 
-    fn with_node(&mut self, id: NodeId, now: Now, act: impl FnOnce(&mut upstream::Upstream)) {
+    fn with_node(&mut self, id: NodeId, now: Now, act: impl FnOnce(&mut Upstream)) {
         let chain = id.chain as usize;
         if let Some(upstream) = self.chains.get_mut(chain).and_then(|chain| chain.nodes.get_mut(id.node as usize)) {
             act(upstream);
@@ -413,8 +413,11 @@ impl Pool {
     }
 }
 
-/// Said of a chain that no work can be made for.
+/// Said of a chain that no work can be made for, with what is wrong with each of its nodes.
 fn lacks_template(chain: &Chain) -> Option<String> {
-    let has_one = chain.nodes.iter().any(|node| node.ready_template().is_some());
-    (!has_one).then(|| format!("no node of {} gives a fresh template", chain.spec.name))
+    if chain.nodes.iter().any(|node| node.ready_template().is_some()) {
+        return None;
+    }
+    let states: Vec<String> = chain.nodes.iter().map(Upstream::state_text).collect();
+    Some(format!("no node of {} gives a fresh template ({})", chain.spec.name, states.join("; ")))
 }

@@ -93,7 +93,7 @@ impl Pool {
     fn record_name(&mut self, chain: usize, miner: MinerId, script: Script, by_operator: bool, now: Now) {
         let spec = &self.chains[chain].spec;
         let of = self.miners.script(miner).map(|script| self.chains[0].spec.address_text(script)).unwrap_or_default();
-        log::warn!("{}: {} of {of} is paid to {}", self.spec.name, spec.name, spec.address_text(&script));
+        log::info!("{}: {} of {of} is paid to {}", self.spec.name, spec.name, spec.address_text(&script));
         let at = self.clock.stamp(now);
         let script = script.as_bytes().to_vec();
         let named = AddressNamed { chain: chain as u8, miner, at, script, by_operator };

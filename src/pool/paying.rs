@@ -125,8 +125,10 @@ impl Pool {
     /// Of them those about one chain.
     pub fn chain_warnings(&self, index: usize, now: Now) -> Vec<String> {
         let chain = &self.chains[index];
-        // A merge-mined chain never holds the parent back: that it lies idle is no more than a warning.
-        let mut warnings: Vec<String> = lacks_template(chain).filter(|_| index > 0).into_iter().collect();
+        // A merge-mined chain never holds the parent back: that it lies idle is no more than a warning. One that is not
+        // mined any more needs its nodes for the blocks that it has.
+        let is_needed = index > 0 && (chain.spec.mine || chain.ledger.open_blocks().next().is_some());
+        let mut warnings: Vec<String> = lacks_template(chain).filter(|_| is_needed).into_iter().collect();
         warnings.extend(self.child_faults.get(&index).cloned());
         let status = chain.payments.as_ref().map(|payments| payments.status(now));
         if let Some(status) = status.filter(|status| status.is_stuck()) {
@@ -249,7 +251,7 @@ impl Pool {
     ) -> u64 {
         let payment = self.chains[chain].ledger.payments().len() as u64 + 1;
         let at = self.clock.stamp(now);
-        log::warn!("{}: payment {payment} is queued", self.spec.chains[chain].name);
+        log::info!("{}: payment {payment} is queued", self.spec.chains[chain].name);
         let queued = PaymentQueued { chain: chain as u8, payment, at, wanted, threshold, is_scheduled };
         self.record(chain, Entry::PaymentQueued(queued)).expect("its number is the next");
         payment
@@ -285,7 +287,7 @@ impl Pool {
             PaymentEvent::Signed(transfer) => self.handle_signed(chain, payment, transfer, now),
             PaymentEvent::Judged(status) => {
                 let name = &self.spec.chains[chain].name;
-                log::warn!("{name}: payment {payment} is {}", status.name());
+                log::info!("{name}: payment {payment} is {}", status.name());
                 let is_freed = matches!(status, PaymentStatus::Conflicted(_));
                 let is_settled = matches!(status, PaymentStatus::Settled { .. });
                 let judged = PaymentJudged { chain: chain as u8, payment, at: self.clock.stamp(now), status };
@@ -315,7 +317,7 @@ impl Pool {
         };
         match outcome {
             Ok((txid, count)) => {
-                log::warn!("{}: payment {payment} pays {count} miners: {txid}", self.spec.chains[chain].name);
+                log::info!("{}: payment {payment} pays {count} miners: {txid}", self.spec.chains[chain].name);
                 self.commits.keep_payment(chain);
                 // What the payment holds is not for the next coinbase.
                 self.make_job(false, now);

@@ -85,6 +85,15 @@ impl Pool {
             if let Some((miner, _)) = chain.ledger.accounts().find(|(miner, _)| miners.script(*miner).is_none()) {
                 return Err(RecoverError::UnknownMiner(miner));
             }
+            let (in_force, configured) = (chain.ledger.terms().changeable(), chain.ledger.configured().changeable());
+            for (term, configured) in in_force.iter().zip(&configured).filter(|(term, configured)| term != configured) {
+                let spec = &chain.spec;
+                let (term, configured) = (spec.term_text(term), spec.term_text(configured));
+                log::warn!(
+                    "{}: {term} is in force, as an operator set it; the configuration says {configured}",
+                    spec.name
+                );
+            }
         }
         let mut pool = Pool {
             clock,

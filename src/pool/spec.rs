@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::amount::{format_amount, format_percent};
 use crate::base::time::MINUTE;
 use crate::coin::address;
 use crate::coin::difficulty::Difficulty;
@@ -10,6 +11,7 @@ use crate::coin::params::{Coin, Network};
 use crate::coin::script::Script;
 
 use super::firmware::CoinbaseClass;
+use super::record::Term;
 
 /// One pool: a parent chain, the chains merge-mined with it, and how it treats its miners.
 #[derive(Clone, Debug)]
@@ -55,6 +57,9 @@ pub struct ChainSpec {
     pub coinbase_tag: Vec<u8>,
     /// How balances are paid from a wallet; `None` where no wallet may be used.
     pub payments: Option<PaymentsSpec>,
+    /// Whether work is made for it. A merge-mined chain that is not mined any more keeps its books, its payments and
+    /// the judging of its blocks; a parent always is.
+    pub mine: bool,
 }
 
 /// How balances are paid from the node's wallet.
@@ -92,6 +97,15 @@ impl ChainSpec {
     pub fn address_text(&self, script: &Script) -> String {
         address::encode(script, self.coin, self.network).unwrap_or_else(|| hex::encode(script.as_bytes()))
     }
+
+    /// A term as the configuration has it.
+    pub fn term_text(&self, term: &Term) -> String {
+        match term {
+            Term::FeePpm(ppm) => format!("fee_percent {}", format_percent(*ppm)),
+            Term::PoolScript(bytes) => format!("address {}", self.address_text(&Script::from_bytes(bytes.clone()))),
+            Term::MinPayout(units) => format!("min_payout {}", format_amount(*units)),
+        }
+    }
 }
 
 /// Where a coin node answers. Secrets stay in the shell.
@@ -116,6 +130,14 @@ pub struct Terms {
     pub min_payout: u64,
     /// Outputs of a coinbase that pay somebody: the pool's and the miners'.
     pub max_outputs: u32,
+}
+
+impl Terms {
+    /// Those that an operator can change while the pool runs.
+    pub fn changeable(&self) -> [Term; 3] {
+        let script = self.pool_script.as_bytes().to_vec();
+        [Term::FeePpm(self.fee_ppm), Term::PoolScript(script), Term::MinPayout(self.min_payout)]
+    }
 }
 
 /// The miners' side of a pool.

@@ -159,6 +159,12 @@ impl Upstream {
         }
     }
 
+    /// What state it is in, and why, in one line.
+    pub fn state_text(&self) -> String {
+        let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+        format!("{} is {}{why}", self.spec.url, self.state.name())
+    }
+
     /// Blocks that the node makes pay this address from now on.
     pub fn set_payee(&mut self, payee: String, now: Now) {
         let source = Source::NodeBlock { payee };

@@ -50,6 +50,9 @@ impl fmt::Display for UsernameError {
                 write!(f, "address cut off: this rig sends {length} characters at most; use a shorter address")
             }
             UsernameError::Address(AddressError::Empty) => AddressError::Empty.fmt(f),
+            UsernameError::Address(AddressError::Unknown) => {
+                f.write_str("username is not an address: mine as ADDRESS.WORKER, with the address to be paid")
+            }
             UsernameError::Address(error) => write!(f, "address {error}"),
             UsernameError::ChildAddress(chain, error) => write!(f, "{chain} address {error}"),
             UsernameError::NoParentAddress(chain) => write!(f, "no {chain} address: give that one first"),
@@ -149,6 +152,7 @@ mod tests {
             terms: Terms { pool_script: Script::p2pkh(&[1; 20]), fee_ppm: 0, min_payout: 0, max_outputs: 2 },
             coinbase_tag: Vec::new(),
             payments: None,
+            mine: true,
         }
     }
 

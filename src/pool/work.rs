@@ -29,7 +29,9 @@ impl Pool {
             Term::PoolScript(_) => Term::PoolScript(configured.pool_script.as_bytes().to_vec()),
             Term::MinPayout(_) => Term::MinPayout(configured.min_payout),
         };
-        log::warn!("{}: {:?} is now in force (configured: {configured:?})", self.spec.chains[chain].name, to);
+        let spec = &self.spec.chains[chain];
+        let (now_said, configured_said) = (spec.term_text(&to), spec.term_text(&configured));
+        log::info!("{}: {now_said} is in force from now on (configured: {configured_said})", spec.name);
         let set = TermSet { chain: chain as u8, at: self.clock.stamp(now), to, configured };
         self.record(chain, Entry::TermSet(set)).expect("a term has no sums that could be off");
         self.chains[chain].tell_payee(now);
@@ -89,7 +91,10 @@ impl Pool {
     fn has_new_child_tip(&mut self, now: Now) -> bool {
         let Some(job) = self.jobs.current().filter(|_| !self.is_ledger_tight()) else { return false };
         let chains = self.chains.iter_mut().enumerate().skip(1);
-        let mut tips = chains.filter_map(|(index, chain)| Some((index, chain.choose(now)?.prev_hash)));
+        let mut tips = chains.filter_map(|(index, chain)| {
+            let tip = chain.choose(now)?.prev_hash;
+            chain.spec.mine.then_some((index, tip))
+        });
         tips.any(|(index, tip)| match job.children.of(index) {
             Some(child) => child.template.prev_hash != tip,
             None => !self.child_faults.contains_key(&index),
@@ -180,6 +185,9 @@ impl Pool {
         for index in children {
             let Some(template) = self.chains[index].choose(now).map(Rc::clone) else { continue };
             let chain = &self.chains[index];
+            if !chain.spec.mine {
+                continue;
+            }
             let Some(auxpow) = chain.spec.coin.auxpow else { continue };
             let built = ChildBlock::build(&ChildParts {
                 index,

@@ -89,7 +89,10 @@ impl Daemon {
             recovered => recovered?,
         };
         for name in store.strangers()? {
-            log::warn!("the ledger has a pool {name} that is not configured: what it owes stays there unpaid");
+            log::warn!(
+                "the ledger has a pool {name} that is not configured: its books stay, and what it owes stays unpaid; \
+                 \"edgepool ledger verify\" tells how much"
+            );
         }
         for (index, pool) in config.pools.iter().enumerate() {
             store.tie(index, &pool.spec.chains_text())?;

@@ -185,7 +185,7 @@ fn usernames_and_passwords_come_in_all_shapes() {
     for (username, reason) in [
         ("", "username is empty"),
         (".rig", "there is no address"),
-        ("rig1", "address is not an address"),
+        ("rig1", "username is not an address"),
         ("mmjv2METU5E68VeWKkKzgx9oVo4thkSw5y.rig", "address has a wrong checksum"),
         ("LVg2kJoFNg45Nbpy53h7Fe1wKyeXVRhMH9", "address belongs to litecoin mainnet"),
     ] {

@@ -114,6 +114,7 @@ fn a_flood_behind_the_address_of_honest_rigs_ends_alone() {
     scene.authorize(again, &bad, "x");
     let refused = scene.rigs[&again].reply("authorize").unwrap();
     assert_eq!(refused["error"], json!([24, "Banned for 10 min: invalid shares only", null]));
+    assert_eq!(scene.pool.turned_away().unauthorized, 1);
     scene.ask(again, "other", "mining.authorize", json!([format!("{}.good", address(2)), "x"]));
     assert_eq!(scene.rigs[&again].reply("other").unwrap()["result"], true);
     let elsewhere = rig_from(&mut scene, FLOODER, 2, "bad");

@@ -34,6 +34,7 @@ pub fn child(name: &str) -> ChainSpec {
         },
         coinbase_tag: b"/child/".to_vec(),
         payments: None,
+        mine: true,
     }
 }
 

@@ -98,7 +98,10 @@ fn every_chain_tells_how_it_is_mined_and_a_child_that_is_not_is_a_warning_of_its
     scene.advance(400 * SECOND);
     let info = ask(&mut scene, "getinfo", json!([]));
     let pool = &info["pools"][0];
-    assert_eq!(pool["chains"][1]["warnings"], json!(["no node of doge gives a fresh template"]));
+    assert_eq!(
+        pool["chains"][1]["warnings"],
+        json!(["no node of doge gives a fresh template (http://doge is failing: node says -1 (-1))"])
+    );
     assert_eq!((&pool["chains"][2]["warnings"], &pool["troubles"]), (&json!([]), &json!([])));
     assert_eq!(pool["warnings"], pool["chains"][1]["warnings"]);
     assert_eq!((&pool["chains"][1]["mined"], &pool["chains"][0]["mined"]), (&json!(false), &json!(true)));

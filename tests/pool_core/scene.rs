@@ -86,6 +86,7 @@ pub fn spec(nodes: usize) -> PoolSpec {
             terms,
             coinbase_tag: b"/test/".to_vec(),
             payments: None,
+            mine: true,
         }],
         stratum: StratumSpec {
             ports: vec![PortSpec::default()],

@@ -1,9 +1,10 @@
-//! The node of a merge-mined chain: dogecoind where it is installed, else the demo's chain behind its node, which judges
-//! blocks and proofs by dogecoind's rules. Either is asked over RPC alone.
+//! The node of a merge-mined chain: dogecoind or pepecoind where it is installed, else the demo's chain behind its node,
+//! which judges blocks and proofs by dogecoind's rules. Either is asked over RPC alone.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,10 +17,10 @@ use serde_json::{Value, json};
 
 use crate::http;
 use crate::place::{Folder, free_port, wait_for};
+use crate::visitor::Visitor;
 
 const COOKIE: &str = "user:secret";
-const PROGRAM: &str = "dogecoind";
-/// Regtest blocks that dogecoind makes itself before the first that may be merge-mined.
+/// Regtest blocks that a daemon makes itself before the first that may be merge-mined.
 const BEFORE_AUXPOW: u32 = 20;
 
 /// A node of a merge-mined chain, with a configuration entry for it.
@@ -31,25 +32,57 @@ pub struct Child {
 
 enum Backing {
     Embedded { chain: Arc<Mutex<Chain>>, node: Option<EmbeddedNode> },
-    Dogecoind { process: Option<process::Child>, folder: Folder },
+    Daemon(Daemon),
+}
+
+/// dogecoind, or a relative of it that takes the same arguments.
+struct Daemon {
+    program: String,
+    process: Option<process::Child>,
+    p2p_port: u16,
+    // Without a peer it has no templates, on regtest either. The fields drop in this order.
+    _visitor: Visitor,
+    folder: Folder,
 }
 
 impl Child {
-    /// Dogecoin's: the real node if it is in PATH.
+    /// Dogecoin's: the real node if it is in PATH, whose difficulty is its own.
     pub fn dogecoin(start_hashes: u64) -> Child {
-        let found = Command::new(PROGRAM).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Child::real_or(ChainSpec { start_hashes, ..ChainSpec::dogecoin() })
+    }
+
+    /// Pepecoin's, likewise.
+    pub fn pepecoin(start_hashes: u64) -> Child {
+        Child::real_or(ChainSpec { start_hashes, ..ChainSpec::pepecoin() })
+    }
+
+    fn real_or(spec: ChainSpec) -> Child {
+        Child::real(spec.coin.name, "the demo's chain takes its place").unwrap_or_else(|| Child::embedded(spec))
+    }
+
+    /// The real node of a coin, which has a wallet. Where it is not in PATH that is said, with what follows.
+    pub fn real(coin: &'static str, without: &str) -> Option<Child> {
+        let program = format!("{coin}d");
+        let found = Command::new(&program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if found.is_err() {
             // Past the test runner's capture: nobody shall believe that the real one was asked.
-            let line = format!("\nSKIPPED {PROGRAM}: it is not in PATH, and the demo's chain takes its place\n");
+            let line = format!("\nSKIPPED {program}: it is not in PATH, and {without}\n");
             std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
-            return Child::embedded(ChainSpec { start_hashes, ..ChainSpec::dogecoin() });
+            return None;
         }
-        let backing = Backing::Dogecoind { process: None, folder: Folder::new("dogecoind") };
-        let mut child = Child { coin: "dogecoin", port: free_port(), backing };
+        let p2p_port = free_port();
+        let (_visitor, folder) = (Visitor::new(p2p_port), Folder::new(&program));
+        let backing = Backing::Daemon(Daemon { program, process: None, p2p_port, _visitor, folder });
+        let mut child = Child { coin, port: free_port(), backing };
         child.restart();
-        let address = child.ask("getnewaddress", json!([]));
-        child.ask("generatetoaddress", json!([BEFORE_AUXPOW, address]));
-        child
+        child.generate(BEFORE_AUXPOW);
+        Some(child)
+    }
+
+    /// Has a real node make blocks that pay its own wallet.
+    pub fn generate(&self, blocks: u32) {
+        let address = self.ask("getnewaddress", json!([]));
+        self.ask("generatetoaddress", json!([blocks, address]));
     }
 
     /// A chain of the demo.
@@ -81,7 +114,7 @@ impl Child {
                 node["user"] = "user".into();
                 node["password"] = "secret".into();
             }
-            Backing::Dogecoind { folder, .. } => node["cookie_file"] = json!(folder.path().join("regtest/.cookie")),
+            Backing::Daemon(daemon) => node["cookie_file"] = json!(daemon.cookie_file()),
         }
         json!({
             "coin": self.coin,
@@ -109,9 +142,7 @@ impl Child {
     fn rpc(&self, method: &str, params: Value) -> Result<Value, String> {
         let cookie = match &self.backing {
             Backing::Embedded { .. } => COOKIE.to_owned(),
-            Backing::Dogecoind { folder, .. } => {
-                fs::read_to_string(folder.path().join("regtest/.cookie")).map_err(|error| error.to_string())?
-            }
+            Backing::Daemon(daemon) => fs::read_to_string(daemon.cookie_file()).map_err(|error| error.to_string())?,
         };
         let basic = format!("Basic {}", STANDARD.encode(cookie.trim()));
         let body = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params}).to_string();
@@ -125,7 +156,7 @@ impl Child {
     pub fn stop(&mut self) {
         match &mut self.backing {
             Backing::Embedded { node, .. } => drop(node.take()),
-            Backing::Dogecoind { process, .. } => end(process),
+            Backing::Daemon(daemon) => daemon.end(),
         }
     }
 
@@ -137,27 +168,12 @@ impl Child {
                 let socket = wait_for("the port", 20, || TcpListener::bind(("127.0.0.1", port)).ok());
                 *node = Some(EmbeddedNode::serve(socket, chain.clone(), COOKIE).expect("a thread can be started"));
             }
-            Backing::Dogecoind { process, folder } => {
-                let log = File::create(folder.path().join("output.log")).unwrap();
-                let started = Command::new(PROGRAM)
-                    .args([
-                        "-regtest",
-                        "-server",
-                        "-listen=0",
-                        "-discover=0",
-                        "-dnsseed=0",
-                        "-upnp=0",
-                        "-maxtipage=9999999999",
-                    ])
-                    .args([format!("-datadir={}", folder.path().display()), format!("-rpcport={port}")])
-                    .stdin(Stdio::null())
-                    .stdout(log.try_clone().unwrap())
-                    .stderr(log)
-                    .spawn();
-                *process = Some(started.expect("dogecoind can be started"));
-            }
+            Backing::Daemon(daemon) => daemon.start(port),
         }
         wait_for("the child's node answers", 60, || self.rpc("getblockcount", json!([])).ok());
+        if matches!(self.backing, Backing::Daemon(_)) {
+            wait_for("it sees a peer", 20, || (self.ask("getconnectioncount", json!([])) != 0).then_some(()));
+        }
     }
 }
 
@@ -167,10 +183,31 @@ impl Drop for Child {
     }
 }
 
-/// In order: a chain that is killed young would lose its last blocks.
-fn end(process: &mut Option<process::Child>) {
-    if let Some(mut child) = process.take() {
-        let _ = Command::new("kill").arg(child.id().to_string()).status();
-        let _ = child.wait();
+impl Daemon {
+    fn start(&mut self, rpc_port: u16) {
+        let log = File::create(self.folder.path().join("output.log")).unwrap();
+        let started = Command::new(&self.program)
+            .args(["-regtest", "-server", "-listenonion=0", "-discover=0", "-dnsseed=0", "-upnp=0"])
+            .args(["-maxtipage=9999999999", "-rpcthreads=8", "-rpcworkqueue=64", "-dbcache=16"])
+            .arg(format!("-datadir={}", self.folder.path().display()))
+            .arg(format!("-bind=127.0.0.1:{}", self.p2p_port))
+            .arg(format!("-rpcport={rpc_port}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.process = Some(started.unwrap_or_else(|error| panic!("{}: {error}", self.program)));
+    }
+
+    fn cookie_file(&self) -> PathBuf {
+        self.folder.path().join("regtest/.cookie")
+    }
+
+    /// In order: a chain that is killed young would lose its last blocks.
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = Command::new("kill").arg(process.id().to_string()).status();
+            let _ = process.wait();
+        }
     }
 }

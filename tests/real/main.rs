@@ -2,7 +2,8 @@
 //! that shares no code with edgepool. They are one test binary so that every part below is used by it.
 //!
 //! Needs litecoind (`apt install litecoind`); nothing here stands in for it. Debian 12 has no bitcoind: `tests/bitcoind`
-//! unpacks one, and what needs it is skipped aloud where that can't be done.
+//! unpacks one, and what needs it is skipped aloud where that can't be done. The nodes of merge-mined chains, dogecoind and
+//! pepecoind, are asked where they are in PATH; Debian has neither, and the demo's chains take their place, said aloud.
 
 #![cfg(feature = "shell")]
 
@@ -20,10 +21,12 @@ mod program;
 mod proof_of_work;
 mod rpc;
 mod transactions;
+mod visitor;
 
 mod bitcoin;
 mod blocks;
 mod books;
+mod child_payments;
 mod coinbases;
 mod crash;
 mod hard_life;

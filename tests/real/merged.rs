@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use edgepool::coin::auxpow::check;
-use edgepool::shell::demo::chain::ChainSpec;
 use serde_json::{Value, json};
 
 use crate::blocks::{
@@ -25,7 +24,8 @@ use crate::transactions::litoshi;
 pub const CHILD_POOL: &str = "mmjv2METU5E68VeWKkKzgx9oVo4thkSw5x";
 pub const CARRIED_OVER: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
 const NAMED: &str = "mh5CE8Nbj38iND267s4XnvhSmhDW7yWc6Q";
-/// Four times as many as a block of litecoind takes: a nonce that wins such a block wins one of Litecoin too.
+/// Four times as many as a block of litecoind takes (pepecoind takes as many): a nonce that wins such a block wins one of
+/// Litecoin too.
 const PEPECOIN_HASHES: u64 = 8;
 
 /// Within this the pool works on a new tip of a child.
@@ -46,9 +46,10 @@ impl Scene {
     /// All of it at work, each rig with a share in the window.
     fn new() -> Scene {
         let node = Node::start(Chain::Mweb);
-        // Every hash makes a block of Dogecoin, every second one a block of Litecoin.
+        // Every hash makes a block of Dogecoin, every second one a block of Litecoin; with dogecoind it is every second on
+        // both, and the same ones.
         let doge = Child::dogecoin(1);
-        let pep = Child::embedded(ChainSpec { start_hashes: PEPECOIN_HASHES, ..ChainSpec::pepecoin() });
+        let pep = Child::pepecoin(PEPECOIN_HASHES);
         let pool = Pool::start_with(&[&node], &pool_address(&node), |entry| {
             entry["merge"] = json!([doge.entry(CHILD_POOL), pep.entry(CHILD_POOL)]);
         });

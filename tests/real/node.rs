@@ -1,12 +1,9 @@
 //! A real node, litecoind or bitcoind, in a folder of its own, on ports of its own, ended with its owner.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine;
@@ -17,6 +14,7 @@ use crate::chain::Chain;
 use crate::http;
 use crate::kind::Kind;
 use crate::place::{Folder, free_port, wait_for};
+use crate::visitor::Visitor;
 
 const WALLET: &str = "miners";
 
@@ -32,7 +30,7 @@ pub enum RpcError {
 /// A running (or, after [`Node::kill`] and [`Node::stop`], a stopped) node.
 pub struct Node {
     // Fields drop in this order: the visitor and the process end before the folder goes.
-    visitor: Option<Visitor>,
+    _visitor: Option<Visitor>,
     process: Mutex<Option<Child>>,
     chain: Chain,
     more_arguments: Vec<String>,
@@ -56,9 +54,9 @@ impl Node {
 
     pub fn start_in(folder: Folder, chain: Chain, more_arguments: &[&str]) -> Node {
         let (rpc_port, p2p_port) = (free_port(), free_port());
-        let visitor = chain.kind().needs_peer.then(|| Visitor::new(p2p_port));
+        let _visitor = chain.kind().needs_peer.then(|| Visitor::new(p2p_port));
         let more_arguments = more_arguments.iter().map(ToString::to_string).collect();
-        let node = Node { visitor, process: Mutex::new(None), chain, more_arguments, rpc_port, p2p_port, folder };
+        let node = Node { _visitor, process: Mutex::new(None), chain, more_arguments, rpc_port, p2p_port, folder };
         node.restart();
         node
     }
@@ -247,9 +245,6 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(visitor) = &mut self.visitor {
-            visitor.leave();
-        }
         // A poisoned lock must not keep the process alive after a failed test.
         let mut process = self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(mut child) = process.take() {
@@ -262,59 +257,4 @@ impl Drop for Node {
 /// The address that a node prints with an output script: newer ones have one, older ones a list of it.
 pub fn address_in(script: &Value) -> Option<&str> {
     script["address"].as_str().or_else(|| script["addresses"][0].as_str())
-}
-
-/// A bare TCP connection counts as a peer of the node for 60 s, and without a peer there are no templates (-9). The visitor
-/// always holds one that is younger than that, and comes back soon after a restart.
-struct Visitor {
-    leaving: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Visitor {
-    fn new(port: u16) -> Visitor {
-        let leaving = Arc::new(AtomicBool::new(false));
-        let told = leaving.clone();
-        let thread = thread::spawn(move || {
-            let mut held = None;
-            while !told.load(Ordering::Relaxed) {
-                // The new connection is made before the old one is dropped: there is never a moment without a peer.
-                held = connected_visit(port, &told).or(held);
-            }
-        });
-        Visitor { leaving, thread: Some(thread) }
-    }
-
-    fn leave(&mut self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Opens a connection and looks after it for 20 s, or until the node closes it.
-fn connected_visit(port: u16, leaving: &AtomicBool) -> Option<TcpStream> {
-    let pause = Duration::from_millis(50);
-    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        thread::sleep(pause);
-        return None;
-    };
-    stream.set_read_timeout(Some(pause)).ok()?;
-    for _ in 0..400 {
-        let mut byte = [0];
-        match stream.peek(&mut byte) {
-            Ok(0) => {
-                thread::sleep(pause);
-                return None;
-            }
-            Ok(_) => thread::sleep(pause),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
-            Err(_) => return None,
-        }
-        if leaving.load(Ordering::Relaxed) {
-            break;
-        }
-    }
-    Some(stream)
 }

@@ -220,7 +220,7 @@ fn a_pool_killed_at_any_moment_of_a_payment_pays_once(node: Node) {
     assert_eq!(owed(&pool), []);
 }
 
-fn litoshi_signed(amount: &Value) -> i64 {
+pub fn litoshi_signed(amount: &Value) -> i64 {
     let text = match amount {
         Value::String(text) => text.clone(),
         other => format!("{:.8}", other.as_f64().unwrap()),

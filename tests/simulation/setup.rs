@@ -63,6 +63,7 @@ fn chain_spec(coin: &str, name: &str, rng: &mut Rng) -> ChainSpec {
         terms,
         coinbase_tag: b"/sim/".to_vec(),
         payments: Some(payments),
+        mine: true,
     }
 }
 

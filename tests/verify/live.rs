@@ -52,6 +52,7 @@ fn spec() -> PoolSpec {
             terms: terms(),
             coinbase_tag: Vec::new(),
             payments: None,
+            mine: true,
         }],
         stratum: StratumSpec {
             ports: vec![PortSpec::default()],

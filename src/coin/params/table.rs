@@ -158,8 +158,8 @@ pub static COINS: &[Coin] = &[
         auxpow: Some(AuxPow { chain_id: 63, work: AuxWork::NodeBlock }),
         ..DOGECOIN
     },
-    // Nintondo/bellscoinV3 3.0.0, a fork of Bitcoin Core 28 with segwit from its first merge-mined block on. Whether
-    // taproot became active is not known.
+    // Nintondo/bellscoinV3 3.0.0, a fork of Bitcoin Core 28 with segwit from its first merge-mined block on. There taproot
+    // was still to be voted for; 3.1.0, not released yet, checks it in every block. Until then no taproot address is paid.
     Coin {
         name: "bellscoin",
         ticker: "BELLS",
@@ -170,7 +170,6 @@ pub static COINS: &[Coin] = &[
                 p2pkh: 25,
                 p2sh: &[30],
                 hrp: Some("bel"),
-                // What the program does; its README says 19918.
                 default_rpc_port: 8332,
                 maturity: 30,
                 auxpow_height: Some(144_000),
@@ -199,16 +198,17 @@ pub static COINS: &[Coin] = &[
         auxpow: Some(AuxPow { chain_id: 16, work: AuxWork::NodeBlock }),
         ..BITCOIN
     },
-    // LuckyCoinProj/luckycoinV3 3.0.3 and luckywhale13/luckycoin 4.0.2, forks of Dogecoin Core 1.14. Their test
-    // networks agree in nothing, and are left out.
+    // LuckyCoinProj/luckycoinV3 3.0.3 and luckywhale13/luckycoin 4.0.2, the younger, forks of Dogecoin Core 1.14. Their
+    // test networks agree in nothing, and are left out.
     Coin {
         name: "luckycoin",
         ticker: "LKY",
         networks: &[Network {
             p2pkh: 47,
             p2sh: &[5],
+            // So 4.0.2, and so both READMEs; the program of 3.0.3 listens on 19918.
             default_rpc_port: 9918,
-            // 70 in the younger of the two: by the larger, nothing is spent too early.
+            // 70 in 4.0.2. To a node of 3.0.3 a block in which a coinbase is spent sooner is invalid.
             maturity: 90,
             auxpow_height: Some(176_000),
             ..DOGECOIN_MAINNET
@@ -219,7 +219,8 @@ pub static COINS: &[Coin] = &[
     },
     // Junkcoin-Foundation/junkcoin-core 3.1.1, a fork of Dogecoin Core 1.14. A fifth of the subsidy goes to a fund
     // from height 365,000 on: the node adds that output itself. The test networks have a chain id of their own, and are
-    // left out.
+    // left out. Junkcoin-Foundation/junkcoin 4.0.0, a fork of Litecoin Core 0.21 that calls itself not ready for
+    // production, has the same figures and no segwit, and a wallet that signs by the newer method.
     Coin {
         name: "junkcoin",
         ticker: "JKC",

@@ -23,6 +23,7 @@ fn chain(max_outputs: u32) -> ChainSpec {
         terms: Terms { pool_script, fee_ppm: 10_000, min_payout: 1, max_outputs },
         coinbase_tag: b"/edgepool/".to_vec(),
         payments: None,
+        mine: true,
     }
 }
 

@@ -38,6 +38,7 @@ fn job(seq: u64, bits: Option<&str>) -> Job {
         terms: terms.clone(),
         coinbase_tag: b"/tag/".to_vec(),
         payments: None,
+        mine: true,
     };
     let miner = Script::p2pkh(&[7; 20]);
     let ntime = template.curtime;

@@ -30,15 +30,18 @@ pub(super) const REJECTED: i64 = -26;
 /// In the chain already (`RPC_TRANSACTION_ALREADY_IN_CHAIN`).
 pub(super) const IN_CHAIN: i64 = -27;
 
+/// No such method (`RPC_METHOD_NOT_FOUND`): another version, or a node without a wallet.
+pub(super) const UNKNOWN_METHOD: i64 = -32601;
+
 impl Fault {
     /// In words, with what to do where that is known.
     pub fn describe(&self, method: &str) -> String {
         let Fault { code, message } = self;
-        let advice = match code {
+        let advice = match *code {
             -13 => "; unlock it with walletpassphrase",
             -18 => "; load the wallet, or name it in the URL as /wallet/NAME",
             -19 => "; name the wallet in the URL as /wallet/NAME",
-            -32601 => "; the node runs without a wallet",
+            UNKNOWN_METHOD => "; the node runs without a wallet",
             _ => "",
         };
         format!("{method}: {message} ({code}){advice}")

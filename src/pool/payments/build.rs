@@ -10,9 +10,12 @@ use crate::pool::node_state::NodeInfo;
 use crate::pool::record::{OutPoint, PaymentOutput, PaymentStatus};
 use crate::pool::spec::{FeeFrom, PaymentsSpec};
 
-use super::answer::{self, Answer, Funded, SignedHex};
+use super::answer::{self, Answer, Fault, Funded, SignedHex, UNKNOWN_METHOD};
 use super::plan::{Plan, Planned};
 use super::{Call, PaymentEvent, Transfer};
+
+/// The names of the method that signs, up to Bitcoin Core 0.16 and since.
+const SIGN_METHODS: [&str; 2] = ["signrawtransaction", "signrawtransactionwithwallet"];
 
 /// Where the building is.
 #[derive(Debug)]
@@ -27,8 +30,8 @@ enum Stage {
     Create,
     /// The wallet adds inputs and change.
     Fund { unfunded: String },
-    /// The wallet signs.
-    Sign { funded: Funded, expected: Transaction },
+    /// The wallet signs, by this method.
+    Sign { funded: Funded, expected: Transaction, method: &'static str },
     /// The transaction is being written.
     Written,
 }
@@ -74,7 +77,7 @@ impl Build {
             Stage::Fund { unfunded } => {
                 ("fundrawtransaction", json!([unfunded, fund_options(self.outputs.len(), spec, coin)]).to_string())
             }
-            Stage::Sign { funded, .. } => (coin.sign_method, json!([funded.hex]).to_string()),
+            Stage::Sign { funded, method, .. } => (*method, json!([funded.hex]).to_string()),
             Stage::Plan | Stage::Written => return None,
         };
         Some(Call { method, params })
@@ -89,6 +92,13 @@ impl Build {
         (coin, network): (&Coin, &Network),
     ) -> Result<Option<PaymentEvent>, String> {
         let method = call.method;
+        // A coin's node may move to a newer base between two versions: the other name is asked for before giving up.
+        if let (Stage::Sign { method, .. }, Err(Fault { code: UNKNOWN_METHOD, .. })) = (&mut self.stage, &answer)
+            && *method == coin.sign_method
+        {
+            *method = SIGN_METHODS[usize::from(*method == SIGN_METHODS[0])];
+            return Ok(None);
+        }
         let result = match answer {
             Ok(result) => result,
             // One output too small for its part of the fee must not hold back the others.
@@ -124,9 +134,9 @@ impl Build {
                 let funded: Funded = answer::read(method, &result)?;
                 let expected = parse(method, &funded.hex, coin)?;
                 check(&expected, &self.outputs, &funded, spec)?;
-                self.stage = Stage::Sign { funded, expected };
+                self.stage = Stage::Sign { funded, expected, method: coin.sign_method };
             }
-            Stage::Sign { funded, expected } => {
+            Stage::Sign { funded, expected, .. } => {
                 let signed: SignedHex = answer::read(method, &result)?;
                 if !signed.complete {
                     return Err(format!("{method}: the wallet lacks keys for some of the coins that it chose"));

@@ -81,7 +81,11 @@ impl Bench {
 
     /// A payment to miners 1 and 2 that is about to be planned.
     fn planning(spec: PaymentsSpec) -> Bench {
-        let mut bench = Bench::new(spec, "litecoin");
+        Bench::planning_on(spec, "litecoin")
+    }
+
+    fn planning_on(spec: PaymentsSpec, coin_name: &str) -> Bench {
+        let mut bench = Bench::new(spec, coin_name);
         bench.payments.build(1, bench.now);
         bench.in_sync(TIP);
         bench.expect("getbalance", json!([]), "2.5");
@@ -327,6 +331,28 @@ fn dogecoin_is_asked_in_its_own_words() {
     bench.expect("fundrawtransaction", json!(["beef", options]), &answer);
     bench.expect("signrawtransaction", json!([funded]), &json!({ "hex": funded, "complete": true }).to_string());
     assert!(matches!(bench.event(), Some(PaymentEvent::Signed(_))));
+}
+
+#[test]
+fn a_wallet_on_another_base_signs_by_the_method_that_it_knows() {
+    for (coin, [first, second]) in [
+        ("dogecoin", ["signrawtransaction", "signrawtransactionwithwallet"]),
+        ("litecoin", ["signrawtransactionwithwallet", "signrawtransaction"]),
+    ] {
+        for knows in [true, false] {
+            let mut bench = Bench::planning_on(spec(), coin);
+            let funded = transaction(&COINS, &PAID, 0);
+            bench.fund(&plan(&PAID[..2]), &funded, "0.00004500", 2);
+            bench.refuse(first, -32601, "Method not found");
+            if knows {
+                bench.expect(second, json!([funded]), &json!({ "hex": funded, "complete": true }).to_string());
+                assert!(matches!(bench.event(), Some(PaymentEvent::Signed(_))), "{coin}");
+            } else {
+                bench.refuse(second, -32601, "Method not found");
+                assert!(bench.trouble().contains("without a wallet"), "{}", bench.trouble());
+            }
+        }
+    }
 }
 
 #[test]

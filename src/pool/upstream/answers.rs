@@ -61,12 +61,21 @@ impl Upstream {
             Err(LinkError::Rpc { .. } | LinkError::Http { status: 403, .. }) => {}
             Err(_) => return,
         }
+        let was_followed = self.ready_template().is_some();
         self.has_told_network = true;
         if let Some(chain) = self.foreign_chain() {
             let error = format!("the node is on {chain}, this pool on {}", self.network.name);
             self.fail(NodeState::WrongNetwork, error, now);
         } else if self.is_catching_up() && self.state == NodeState::Ready {
             self.fail(NodeState::Syncing, CATCHING_UP.to_string(), now);
+        }
+        self.tell_if_ready(was_followed);
+    }
+
+    /// Logs that the node is followed from now on.
+    fn tell_if_ready(&self, was_followed: bool) {
+        if let Some(template) = self.ready_template().filter(|_| !was_followed) {
+            log::info!("node {} is ready at height {}", self.spec.url, template.height);
         }
     }
 
@@ -85,9 +94,7 @@ impl Upstream {
             Ok(_) if self.foreign_chain().is_some() => self.template_at = now.mono_ms + TEMPLATE_MS,
             Ok(_) if self.is_catching_up() => self.fail(NodeState::Syncing, CATCHING_UP.to_string(), now),
             Ok(mut template) => {
-                if self.state != NodeState::Ready {
-                    log::info!("node {} is ready at height {}", self.spec.url, template.height);
-                }
+                let was_followed = self.ready_template().is_some();
                 let on_same_tip = self.template.as_ref().filter(|old| old.prev_hash == template.prev_hash);
                 let is_new_tip = on_same_tip.is_none();
                 // A block takes most transactions with it, and is not waited with.
@@ -101,6 +108,7 @@ impl Upstream {
                 self.state = NodeState::Ready;
                 self.error = None;
                 self.failures = 0;
+                self.tell_if_ready(was_followed);
                 if is_new_tip {
                     self.submissions.handle_new_tip(tip_height, self.network.maturity, now);
                 }

@@ -90,8 +90,16 @@ pub(super) fn chain<T>(
         let first = nodes.first()?.clone();
         let (payments, wallet_secret) = payments?.map(|read| read.complete(first, terms.min_payout)).unzip();
         let (nodes, secrets) = nodes.into_iter().unzip();
-        let spec =
-            ChainSpec { name: name.clone()?, coin: coin?, network: network?, nodes, terms, coinbase_tag, payments };
+        let spec = ChainSpec {
+            name: name.clone()?,
+            coin: coin?,
+            network: network?,
+            nodes,
+            terms,
+            coinbase_tag,
+            payments,
+            mine: true,
+        };
         Some(Chain { spec, secrets, wallet_secret, more })
     };
     let whole = whole();

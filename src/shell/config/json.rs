@@ -162,6 +162,11 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("must be a string in quotes, not {}", kind(value)))
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
+}
+
 /// A whole number within bounds.
 pub(super) fn integer(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<u64, String> {
     move |value| match value {

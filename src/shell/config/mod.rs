@@ -29,7 +29,7 @@ use crate::shell::nearest::nearest;
 use crate::shell::secrets::Secret;
 use board::Board;
 use chain::chain;
-use json::{Mistakes, Object, integer, kind, one_or_more, size, text};
+use json::{Mistakes, Object, boolean, integer, kind, one_or_more, size, text};
 use ports::ports;
 
 /// Where the configuration is when the command line doesn't say.
@@ -195,8 +195,12 @@ fn pool(object: &mut Object<'_>, commit_ms: u64, seen: &mut Seen) -> Option<Pool
     let mut merged = Vec::new();
     let children = object.list("merge", 0..=limits::CHAINS - 1, |object| {
         let child = chain(object, network, &mut chain_names, |_| Some(()));
+        let mine = object.or("mine", true, boolean);
         merge::check(object, (parent.coin, parent.network), (child.coin, child.network), &mut merged);
-        child.whole
+        child.whole.zip(mine).map(|(mut child, mine)| {
+            child.spec.mine = mine;
+            child
+        })
     });
     let (parent, (listen, stratum), vardiff) = (parent.whole?, stratum?, vardiff?);
     let (window_hours, max_miners) = parent.more;

@@ -145,7 +145,7 @@ fn each_mistake_is_told_with_its_path_and_what_to_do() {
     case(
         "/pools/0/payout/address",
         json!("LVg2"),
-        &["pools[0].payout.address: is not an address: copy it again from your wallet"],
+        &["pools[0].payout.address: is not an address: give one of your wallet"],
     );
     case("/pools/0/payuot", json!({}), &["pools[0].payuot: unknown key; did you mean \"payout\"?"]);
     case("/rpc/port", json!(1), &["rpc.port: unknown key; known here are listen, admin_token_file"]);
@@ -430,6 +430,13 @@ fn merged_chains_are_read_with_the_parents_network_and_their_mistakes_are_placed
     let names: Vec<(&str, &str)> = chains.iter().map(|chain| (chain.name.as_str(), chain.network.name)).collect();
     assert_eq!(names, [("ltc", "mainnet"), ("doge", "mainnet"), ("pep", "mainnet")]);
     assert_eq!(config.pools[0].secrets.len(), 3);
+    let retired = with(child("dogecoin"), "/mine", json!(false));
+    let config = read_value(&with(sample(), "/pools/0/merge", json!([retired, child("pepecoin")]))).unwrap();
+    let mined: Vec<bool> = config.pools[0].spec.chains.iter().map(|chain| chain.mine).collect();
+    assert_eq!(mined, [true, false, true]);
+    assert!(check::summary(&config).contains("chain id 98, not mined (mine false)"), "{}", check::summary(&config));
+    let unclear = with(child("dogecoin"), "/mine", json!("no"));
+    case("/pools/0/merge", json!([unclear]), &["pools[0].merge[0].mine: must be true or false, not a string"]);
     let spoilt = with(child("dogecoin"), "/payout", json!({ "adress": "D" }));
     case(
         "/pools/0/merge",

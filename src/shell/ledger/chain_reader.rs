@@ -200,8 +200,8 @@ impl ChainReader {
         Ok(None)
     }
 
-    /// A block with its transactions. A node that can't tell those (Dogecoin Core 1.14 and its relatives know no
-    /// verbosity 2) is asked for the bytes.
+    /// A block with its transactions. A node that can't tell those (Dogecoin Core before 1.14.7 knows no verbosity 2) is
+    /// asked for the bytes.
     fn block(&self, hash: &str) -> Result<Told, ReadError> {
         if !self.tells_bytes.get() {
             match self.call("getblock", json!([hash, 2])) {

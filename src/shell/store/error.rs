@@ -132,11 +132,16 @@ impl fmt::Display for StoreError {
                  that owes nobody",
                 directory.display()
             ),
-            StoreError::OtherChains { pool, recorded, configured } => write!(
-                f,
-                "the ledger of pool {pool} is of {recorded}, and the configuration says {configured}: what is owed in \
-                 one coin is not owed in another; give the new pool another name"
-            ),
+            StoreError::OtherChains { pool, recorded, configured } => {
+                write!(f, "the ledger of pool {pool} is of {recorded}, and the configuration says {configured}: ")?;
+                let parent = |chains: &str| chains.split(", ").next().map(str::to_string);
+                f.write_str(if parent(recorded) == parent(configured) {
+                    "it knows a chain by its place; name them in \"merge\" in the order of the ledger, new ones at the \
+                     end, and give one that is not to be mined any more \"mine\": false"
+                } else {
+                    "what is owed in one coin is not owed in another; give the new pool another name"
+                })
+            }
             StoreError::Schema { found, known } if found < known => {
                 write!(f, "the ledger has the old format {found}; the next edgepool run converts it to format {known}")
             }

@@ -216,6 +216,7 @@ fn spec() -> PoolSpec {
             },
             coinbase_tag: b"/fuzz/".to_vec(),
             payments: None,
+            mine: true,
         }],
         stratum: StratumSpec {
             ports: vec![PortSpec::default()],

@@ -88,6 +88,7 @@ impl Material {
                 terms,
                 coinbase_tag: b"/edgepool/".to_vec(),
                 payments: None,
+                mine: true,
             },
             answer,
             template: Rc::new(template),
