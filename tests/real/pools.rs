@@ -287,7 +287,10 @@ fn a_crowd_at_one_pools_port_is_not_seen_at_the_others() {
     assert_eq!(farm.pool(0).share_count(&honest[0].username), accepted);
     let info = farm.daemon.ask("getinfo", json!([]));
     assert!(farm.pool(1).part_of(&info)["connections"].as_u64().unwrap() <= most, "{info}");
-    assert_eq!(farm.pool(0).part_of(&info)["turned_away"], json!({"full": 0, "crowded": 0, "banned": 0}));
+    assert_eq!(
+        farm.pool(0).part_of(&info)["turned_away"],
+        json!({"full": 0, "crowded": 0, "banned": 0, "unauthorized": 0})
+    );
     assert_eq!(farm.sick(), (200, Vec::new()));
 }
 
