@@ -70,7 +70,11 @@ pub fn text(site: &Site) -> String {
     let family = gauge("edgepool_network_difficulty", "The network's difficulty as miners count.");
     per_chain(&mut out, family, &|pool, chain| template(pool, chain).map(|template| difficulty(pool, template)));
     let family = gauge("edgepool_mined", "1 when the job that rigs work on may find a block of the chain.");
-    per_chain(&mut out, family, &|pool, chain| Some(f64::from(u8::from(is_mined(pool, chain)))));
+    per_chain(&mut out, family, &|pool, chain| {
+        // One that the operator wants no more is no fault.
+        let is_wanted = pool.chains()[chain].spec.mine;
+        is_wanted.then(|| f64::from(u8::from(is_mined(pool, chain))))
+    });
     per_pool(&mut out, gauge("edgepool_job_age_seconds", "Age of the job that rigs work on."), &|pool| {
         pool.current_job().map(|job| (job.age_ms(now.mono_ms) / SECOND) as f64)
     });

@@ -58,9 +58,10 @@ pub fn child(info: &Value, payouts: &Value, blocks: &Value) -> String {
 
 /// How a chain is merge-mined, and its nodes, from its part of `getinfo`.
 pub fn child_state(info: &Value) -> String {
-    let mined = match info["mined"] == true {
-        true => format!("merge-mined by {}", text(&info["mined_by"])),
-        false => "not mined now".to_string(),
+    let mined = match (&info["mine"], &info["mined"]) {
+        (Value::Bool(false), _) => "not mined any more (mine: false)".to_string(),
+        (_, Value::Bool(true)) => format!("merge-mined by {}", text(&info["mined_by"])),
+        _ => "not mined now".to_string(),
     };
     let (name, coin, network) = (text(&info["name"]), text(&info["coin"]), text(&info["network"]));
     let (height, pending) = (text(&info["height"]), text(&info["blocks_pending"]));

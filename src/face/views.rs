@@ -193,6 +193,7 @@ fn chain_info(pool: &Pool, index: usize, now: Now) -> Value {
         "network": chain.spec.network.name,
         "chain_id": chain.spec.coin.auxpow.map(|auxpow| auxpow.chain_id),
         "mined_by": mined_by(index, chain),
+        "mine": chain.spec.mine,
         "mined": is_mined(pool, index),
         "height": template.map(|template| template.height),
         "network_difficulty": template.map(|template| difficulty(pool, template)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::base::amount::format_amount;
 use crate::base::display_hash;
 use crate::base::limits::QUEUED_PAYMENTS;
 use crate::base::time::Now;
@@ -130,6 +131,14 @@ impl Pool {
         let is_needed = index > 0 && (chain.spec.mine || chain.ledger.open_blocks().next().is_some());
         let mut warnings: Vec<String> = lacks_template(chain).filter(|_| is_needed).into_iter().collect();
         warnings.extend(self.child_faults.get(&index).cloned());
+        let owed = chain.ledger.totals().owed;
+        if !chain.spec.mine && chain.payments.is_none() && owed > 0 {
+            warnings.push(format!(
+                "{} is not mined any more, and nothing pays what it owes ({}): configure payments",
+                chain.spec.name,
+                format_amount(u64::try_from(owed).unwrap_or(u64::MAX))
+            ));
+        }
         let status = chain.payments.as_ref().map(|payments| payments.status(now));
         if let Some(status) = status.filter(|status| status.is_stuck()) {
             let trouble = status.trouble.unwrap_or_default();

@@ -161,8 +161,15 @@ impl Upstream {
 
     /// What state it is in, and why, in one line.
     pub fn state_text(&self) -> String {
-        let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        format!("{} is {}{why}", self.spec.url, self.state.name())
+        let what = match self.state {
+            NodeState::Ready if !self.has_told_network => "has not said yet which network it is on".to_string(),
+            NodeState::Ready if self.template.is_none() => "has not given new work yet".to_string(),
+            state => {
+                let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+                format!("is {}{why}", state.name())
+            }
+        };
+        format!("{} {what}", self.spec.url)
     }
 
     /// Blocks that the node makes pay this address from now on.

@@ -129,19 +129,19 @@ fn status(reach: &Reach) -> ExitCode {
 }
 
 fn status_text(running: &RunningPool) -> Result<String, String> {
-    let info = running.call("getinfo", &json!([]))?;
+    let info = running.ask("getinfo", &json!([]))?;
     let version = info["version"].as_str().unwrap_or("?");
     let mut text = format!("edgepool {version}, up {} s\n", info["uptime"]);
     for pool in info["pools"].as_array().map_or(&[][..], Vec::as_slice) {
-        let payouts = running.call("getpayoutinfo", &json!({ "pool": pool["name"] }))?;
-        let blocks = running.call("getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
+        let payouts = running.ask("getpayoutinfo", &json!({ "pool": pool["name"] }))?;
+        let blocks = running.ask("getblocks", &json!({ "pool": pool["name"], "count": 8 }))?;
         text += "\n";
         text += &table::pool(pool, &payouts, &blocks);
         for chain in pool["chains"].as_array().map_or(&[][..], Vec::as_slice).iter().skip(1) {
             let of = json!({ "pool": pool["name"], "chain": chain["name"] });
-            let payouts = running.call("getpayoutinfo", &of)?;
+            let payouts = running.ask("getpayoutinfo", &of)?;
             let newest = json!({ "pool": pool["name"], "chain": chain["name"], "count": 8 });
-            let blocks = running.call("getblocks", &newest)?;
+            let blocks = running.ask("getblocks", &newest)?;
             text += "\n";
             text += &table::child(chain, &payouts, &blocks);
         }

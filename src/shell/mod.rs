@@ -62,7 +62,9 @@ impl fmt::Display for StartError {
                     ErrorKind::AddrNotAvailable => f.write_str(
                         "; this machine does not have the address: write one that it has, or 0.0.0.0 for all",
                     ),
-                    ErrorKind::PermissionDenied => f.write_str("; ports below 1024 are root's: choose another"),
+                    ErrorKind::PermissionDenied => f.write_str(
+                        "; a port below 1024 is root's: choose another, or let systemd open it (edgepool.socket)",
+                    ),
                     _ => Ok(()),
                 }
             }

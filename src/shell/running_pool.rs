@@ -1,6 +1,6 @@
 //! The running pool as commands at a terminal reach it: where its RPC port is and which token it wants, by the command
-//! line, or else by the configuration. The token is shown only where the pool asks for it, and never to a URL that the
-//! configuration does not vouch for.
+//! line, or else by the configuration. A token that the command line does not name is shown only to a pool that asks for it
+//! at the very port of the configuration that names the token's file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -28,7 +28,7 @@ pub struct Reach {
     pub config: Option<PathBuf>,
     /// Its RPC port; the configuration's when absent.
     pub url: Option<NodeSpec>,
-    /// The file of its token; the configuration's when absent.
+    /// The file of its token; when absent that of the configuration, if its port is the one that is asked.
     pub token_file: Option<PathBuf>,
 }
 
@@ -50,7 +50,7 @@ impl Reach {
     }
 
     fn find_beside(&self, usual: &Path, warn: impl FnOnce(&str)) -> Result<RunningPool, String> {
-        let mut unread = None;
+        let (mut unread, mut is_absent) = (None, false);
         let config = match (&self.config, &self.url) {
             (Some(named), _) => Some(config::read(named).map_err(|errors| errors.to_string())?),
             (None, Some(_)) => None,
@@ -59,22 +59,28 @@ impl Reach {
                     let config = config::parse(&text, "").ok();
                     if config.is_none() {
                         let file = usual.display();
-                        warn(&format!("{file} has mistakes (see edgepool check), so {DEFAULT_URL} is asked"));
+                        warn(&format!(
+                            "{file} has mistakes (see edgepool check), so {DEFAULT_URL} is asked, without a token"
+                        ));
                     }
                     config
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    is_absent = true;
+                    None
+                }
                 Err(error) => {
                     unread = Some(format!("{} can't be read: {error}", usual.display()));
                     None
                 }
             },
         };
-        let url = self.url.clone().or_else(|| config.as_ref().and_then(configured_url));
-        let token_file = match config {
-            Some(Config { admin_token_file, .. }) => Some(admin_token_file),
-            None if self.url.is_none() => Some(Path::new(default::DATA_DIR).join(default::ADMIN_TOKEN)),
-            None => None,
+        let (url, token_file) = match (&self.url, config) {
+            (Some(url), _) => (Some(url.clone()), None),
+            (None, Some(config)) => configured_url(&config).map(|url| (url, config.admin_token_file)).unzip(),
+            // Nothing says otherwise: the pool is where it is by default, and so is its token.
+            (None, None) if is_absent => (None, Some(Path::new(default::DATA_DIR).join(default::ADMIN_TOKEN))),
+            (None, None) => (None, None),
         };
         let token = self.token_file.as_ref().map(|file| Ok::<_, String>((file.clone(), AdminToken::read(file)?)));
         Ok(RunningPool { url: url.unwrap_or_else(default_url), token: token.transpose()?, token_file, unread })
@@ -82,16 +88,27 @@ impl Reach {
 }
 
 impl RunningPool {
+    /// Makes a call that needs no token, and shows none. The error is for the terminal.
+    pub fn ask(&self, method: &str, params: &Value) -> Result<Value, String> {
+        http_call::call(&self.url, None, method, params).map_err(|error| self.told(&error))
+    }
+
     /// Makes one call, with the token if the pool wants it. The error is for the terminal.
     pub fn call(&self, method: &str, params: &Value) -> Result<Value, String> {
         let shown = self.token.as_ref().map(|(_, token)| token.authorization());
         match http_call::call(&self.url, shown.as_deref(), method, params) {
             Err(CallError::Rpc { code: NOT_AUTHORISED, .. }) => self.call_with_token(method, params),
-            Err(error @ CallError::Connection(_)) => {
-                let unread = self.unread.as_ref().map(|why| format!("\n{why}, so {} was asked", self.url.url));
-                Err(format!("{error}{}", unread.unwrap_or_default()))
+            answer => answer.map_err(|error| self.told(&error)),
+        }
+    }
+
+    /// An error, with why this URL was asked where that may be the cause.
+    fn told(&self, error: &CallError) -> String {
+        match (&self.unread, error) {
+            (Some(why), CallError::Connection(_) | CallError::Answer(_)) => {
+                format!("{error}\n{why}, so {} was asked", self.url.url)
             }
-            answer => answer.map_err(|error| error.to_string()),
+            _ => error.to_string(),
         }
     }
 
@@ -203,6 +220,8 @@ mod tests {
         let directory = configure("usual", &serve().to_string(), Some(TOKEN));
         let pool = Reach::default().find_beside(&directory.join("edgepool.json"), silent).unwrap();
         assert_eq!(pool.call("setpoolfee", &json!(["0.5"])), Ok(json!("done")));
+        // What needs no token shows none, whatever answers.
+        assert!(pool.ask("getinfo", &json!([])).is_err_and(|said| said.contains("no")));
         // So does one that is named, whatever the usual one is.
         let named = Reach { config: Some(directory.join("edgepool.json")), ..Reach::default() };
         assert_eq!(named.find_beside(Path::new("none"), silent).unwrap().call("stop", &json!([])), Ok(json!("done")));
@@ -218,12 +237,12 @@ mod tests {
         let alone = Reach { url: url.clone(), ..Reach::default() };
         let said = alone.find_beside(&usual, silent).unwrap().call("stop", &json!([])).unwrap_err();
         assert!(said.contains("--token-file") && said.contains("admin.token in the pool's data_dir"), "{said}");
-        for with_token in [
-            Reach { url: url.clone(), token_file: Some(token_file), config: None },
-            Reach { url, config: Some(usual.clone()), token_file: None },
-        ] {
-            assert_eq!(with_token.find_beside(&usual, silent).unwrap().call("stop", &json!([])), Ok(json!("done")));
-        }
+        // The configuration's is for its own port.
+        let beside = Reach { url: url.clone(), config: Some(usual.clone()), token_file: None };
+        let said = beside.find_beside(&usual, silent).unwrap().call("stop", &json!([])).unwrap_err();
+        assert!(said.contains("--token-file"), "{said}");
+        let named = Reach { url, token_file: Some(token_file), config: None };
+        assert_eq!(named.find_beside(&usual, silent).unwrap().call("stop", &json!([])), Ok(json!("done")));
         fs::remove_dir_all(directory).unwrap();
     }
 
@@ -253,6 +272,7 @@ mod tests {
         let pool = Reach::default().find_beside(&usual, |what| warned = what.into()).unwrap();
         assert_eq!(pool.url.url, DEFAULT_URL);
         assert!(warned.contains("has mistakes") && warned.contains(DEFAULT_URL), "{warned}");
+        assert_eq!(pool.token_file, None, "whose port that is nobody said");
         let named = Reach { config: Some(usual), ..Reach::default() };
         assert!(named.find_beside(Path::new("none"), silent).is_err_and(|said| said.contains("rpc.listen: ")));
         fs::remove_dir_all(directory).unwrap();

@@ -394,13 +394,13 @@ fn read_answer(response: &HttpResponse, id: u64) -> Answer {
         return Err(LinkError::Unauthorised);
     }
     jsonrpc::answer(&response.body, id).map_err(|error| match error {
-        AnswerError::Rpc { code, message } => LinkError::Rpc { code, message },
+        AnswerError::Rpc { code, message } => LinkError::Rpc { code, message: one_line(message.as_bytes()) },
         AnswerError::Malformed(what) if response.status == 200 => LinkError::Malformed(what),
         AnswerError::Malformed(_) => LinkError::Http { status: response.status, text: one_line(&response.body) },
     })
 }
 
-/// The beginning of a body, fit for a log: a peer's control characters don't reach a terminal.
+/// The beginning of a text, fit for a log: a peer's control characters don't reach a terminal.
 fn one_line(body: &[u8]) -> String {
     let start = &body[..body.len().min(4 * SHOWN)];
     let printable = String::from_utf8_lossy(start).replace(char::is_control, " ");

@@ -1,7 +1,7 @@
 //! Nodes of a merge-mined chain that fail: the parent goes on as if there were none, an operator is told, and the chain
 //! is mined again by itself when its node is well.
 
-use crate::merged::{blocks, pass_block, send, start, with_children};
+use crate::merged::{blocks, pass_block, send, shares, start, with_children};
 use crate::node::Mode;
 use crate::rig::Want;
 use crate::scene::{SECOND, Scene, TODAY};
@@ -204,4 +204,21 @@ fn a_chain_that_is_not_mined_any_more_keeps_its_books_and_its_blocks_are_still_j
     scene.break_node(1, Mode::Refused);
     scene.advance(45 * SECOND);
     assert!(scene.pool.troubles().is_empty() && scene.pool.warnings(scene.now).is_empty());
+}
+
+#[test]
+fn what_a_chain_that_is_not_mined_any_more_owes_is_not_forgotten() {
+    let mut scene = start(&["pepecoin"]);
+    let key = scene.rig(1);
+    shares(&mut scene, key, "w", 2);
+    scene.advance(31 * SECOND);
+    scene.work(key, "child", Want::Only(1));
+    assert_eq!(blocks(&scene, 1), [(81, "accepted")]);
+    assert!(scene.pool.warnings(scene.now).is_empty());
+    let mut spec = with_children(&["pepecoin"]);
+    spec.chains[1].mine = false;
+    scene.restart(spec, SECOND);
+    let warnings = scene.pool.warnings(scene.now);
+    let expected = "pep is not mined any more, and nothing pays what it owes (490000.00000000): configure payments";
+    assert_eq!(warnings, [expected]);
 }

@@ -33,6 +33,9 @@ pub(super) const IN_CHAIN: i64 = -27;
 /// No such method (`RPC_METHOD_NOT_FOUND`): another version, or a node without a wallet.
 pub(super) const UNKNOWN_METHOD: i64 = -32601;
 
+/// A method that is about to go (`RPC_METHOD_DEPRECATED`).
+pub(super) const DEPRECATED: i64 = -32;
+
 impl Fault {
     /// In words, with what to do where that is known.
     pub fn describe(&self, method: &str) -> String {

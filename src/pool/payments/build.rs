@@ -10,7 +10,7 @@ use crate::pool::node_state::NodeInfo;
 use crate::pool::record::{OutPoint, PaymentOutput, PaymentStatus};
 use crate::pool::spec::{FeeFrom, PaymentsSpec};
 
-use super::answer::{self, Answer, Fault, Funded, SignedHex, UNKNOWN_METHOD};
+use super::answer::{self, Answer, DEPRECATED, Fault, Funded, SignedHex, UNKNOWN_METHOD};
 use super::plan::{Plan, Planned};
 use super::{Call, PaymentEvent, Transfer};
 
@@ -93,7 +93,8 @@ impl Build {
     ) -> Result<Option<PaymentEvent>, String> {
         let method = call.method;
         // A coin's node may move to a newer base between two versions: the other name is asked for before giving up.
-        if let (Stage::Sign { method, .. }, Err(Fault { code: UNKNOWN_METHOD, .. })) = (&mut self.stage, &answer)
+        if let (Stage::Sign { method, .. }, Err(Fault { code: UNKNOWN_METHOD | DEPRECATED, .. })) =
+            (&mut self.stage, &answer)
             && *method == coin.sign_method
         {
             *method = SIGN_METHODS[usize::from(*method == SIGN_METHODS[0])];

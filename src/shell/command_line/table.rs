@@ -125,7 +125,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         more: "A parameter that is JSON is sent as that, anything else as a string. A single object holds the\n\
                parameters by name: edgepool call getinfo '{\"pool\": \"ltc\"}'. \"call help\" lists the methods. Those that change\n\
                anything need the admin token, which root and the pool's user can read: sudo edgepool call setpoolfee 0.5.\n\
-               The pool is found like by status; one at --url is shown no token but that of --token-file or --config.",
+               The pool is found like by status; one at --url is shown no token but that of --token-file.",
     },
     Entry {
         name: "ledger export",

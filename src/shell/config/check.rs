@@ -91,7 +91,7 @@ fn chain_summary(out: &mut String, chain: &ChainSpec, merged: Option<AuxPow>, se
     match merged {
         None => line(out, "  chain", what),
         Some(AuxPow { chain_id, .. }) => {
-            let mined = if chain.mine { "" } else { ", not mined (mine false): its books and payments go on" };
+            let mined = if chain.mine { "" } else { ", not mined (mine false)" };
             line(out, "  merged", format!("{what}, chain id {chain_id}{mined}"));
             let how = if is_node_block { "wallet: its node's blocks pay the pool alone" } else { "own coinbase" };
             line(out, "", format!("miners are paid by its {how}"));
