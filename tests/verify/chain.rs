@@ -13,6 +13,7 @@ use edgepool::coin::script::Script;
 use edgepool::coin::{address, auxpow};
 use edgepool::pool::record::{BlockStatus, Entry, OutPoint};
 use edgepool::shell::ledger::verify::Options;
+use edgepool::shell::ledger::{Task, TaskError, Which, run};
 use serde_json::{Value, json};
 
 use crate::keeper::{Ledgers, SETTLED, pool_script, script, transaction, true_ledger};
@@ -34,6 +35,8 @@ pub struct Chain {
     pub pruned: Option<String>,
     /// What its wallet sent: id, to whom and how much.
     pub sent: Vec<(String, Script, u64)>,
+    /// The node has no wallet.
+    pub has_no_wallet: bool,
 }
 
 /// The chain as the true ledger has it.
@@ -106,7 +109,7 @@ impl Chain {
                 // Somebody else's, with somebody else's tag, though it pays an address of the pool.
                 None => block_text(&[("44".repeat(32), vec![(pool_script(), 9)])], b"\x03\x01\x02\x03/p2pool/"),
             },
-            "listtransactions" => {
+            "listtransactions" if !self.has_no_wallet => {
                 let (count, skip) = (call["params"][1].as_u64().unwrap(), call["params"][2].as_u64().unwrap());
                 let page = self.sent.iter().skip(skip as usize).take(count as usize).map(sent_text);
                 format!("[{}]", page.collect::<Vec<String>>().join(","))
@@ -333,6 +336,23 @@ fn what_the_wallet_paid_and_the_ledger_does_not_know_is_told() {
     let told = format!(") by {}, which this ledger does not know", "33".repeat(32));
     assert!(text.contains("paid 1.23456789 to miner 2 (") && text.contains(&told), "{text}");
     assert_eq!(text.matches("does not know").count(), 1, "{text}");
+}
+
+#[test]
+fn what_the_wallet_paid_is_told_also_of_a_ledger_that_is_not_true() {
+    let ledger = true_ledger();
+    let mut chain = true_chain(&ledger);
+    chain.sent = vec![("33".repeat(32), script(2), 123_456_789)];
+    chain.blocks.get_mut(&display_hash(&SETTLED.1)).unwrap()[1].1[0].1 -= 1;
+    let scratch = Scratch::with(&ledger);
+    let which = Which { config: configure(&scratch, chain.serve()), data_dir: Some(scratch.0.clone()) };
+    match run(&which, &Task::Verify(Options { node: true, ..Options::default() })) {
+        Err(TaskError::Faults { checked, wrong, .. }) => {
+            assert_found(&wrong, "(payment 1 ", "its output 0 is");
+            assert!(checked.contains("paid 1.23456789 to miner 2 ("), "{checked}");
+        }
+        other => panic!("the fault is found: {other:?}"),
+    }
 }
 
 #[test]

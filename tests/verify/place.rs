@@ -67,7 +67,7 @@ pub fn verify(data_dir: &Path, config: &Path, options: Options) -> Result<String
 pub fn unchecked(data_dir: &Path, config: &Path, options: Options) -> (String, Vec<String>) {
     let which = Which { config: config.into(), data_dir: Some(data_dir.into()) };
     match run(&which, &Task::Verify(options)) {
-        Err(TaskError::Unchecked { checked, unchecked }) => (checked, unchecked),
+        Err(TaskError::Unchecked { checked, unchecked, .. }) => (checked, unchecked),
         other => panic!("everything was checked, or something is wrong: {other:?}"),
     }
 }

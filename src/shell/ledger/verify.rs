@@ -49,7 +49,8 @@ pub struct Options {
     pub url: Option<NodeSpec>,
 }
 
-/// Checks the ledger, and says what it holds; every difference, and whatever could not be checked, is in the error.
+/// Checks the ledger, and says what it holds; every difference, and whatever could not be checked, is in the error, and
+/// so is what it holds then.
 pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
     let mut tries = TRIES;
     loop {
@@ -59,8 +60,8 @@ pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
             let (wrong, unchecked) = report.faults.into_lines();
             return match (wrong.is_empty(), unchecked.is_empty()) {
                 (true, true) => Ok(report.text),
-                (true, false) => Err(TaskError::Unchecked { checked: report.text, unchecked }),
-                (false, _) => Err(TaskError::Faults { wrong, unchecked }),
+                (true, false) => Err(TaskError::Unchecked { checked: report.text, unjudged: 0, unchecked }),
+                (false, _) => Err(TaskError::Faults { checked: report.text, wrong, unchecked }),
             };
         }
         thread::sleep(PAUSE);
