@@ -117,7 +117,7 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
             }
         }
         if let Some(running) = &running {
-            *text += &running.compare((name, pool.is_some()), &names, audit, faults);
+            *text += &running.compare((name, config.map(|_| chains_of(pool).len())), &names, audit, faults);
         }
         match pool {
             Some(pool) if options.node => *text += &chain::compare(pool, &names, audit, faults),
