@@ -178,7 +178,18 @@ impl Rebuilding {
             })?;
             outcome?;
             let refused = |what: String| TaskError::Refused(format!("chain {}: {what}", spec.name));
-            let mut reader = ChainReader::connect(spec, secrets).map_err(refused)?;
+            let mut reader = match ChainReader::connect(spec, secrets) {
+                Ok(reader) => reader,
+                Err(error) if error.is_of_retired(spec) => {
+                    text += &format!(
+                        "chain {}: kept as the backup has it, and not searched: it is not mined any more and its node \
+                         does not answer\n",
+                        spec.name
+                    );
+                    continue;
+                }
+                Err(error) => return Err(refused(error.to_string())),
+            };
             let found = self.search_chain(spec, &names, &mut ledger, &mut reader);
             let (from, blocks) = found.map_err(|error| refused(error.to_string()))?;
             text += &format!(

@@ -37,7 +37,11 @@ impl Running {
         let pools = match http_call::call(&url, None, "listpools", &json!([])) {
             Ok(Value::Array(pools)) if must && !names.any(|name| find(&pools, name).is_some()) => {
                 let known: Vec<&str> = pools.iter().filter_map(|pool| pool["name"].as_str()).collect();
-                faults.add_unchecked_for_all_pools(format!("the pool at {} is another: it has {}", url.url, known.join(", ")));
+                faults.add_unchecked_for_all_pools(format!(
+                    "the pool at {} is another: it has {}",
+                    url.url,
+                    known.join(", ")
+                ));
                 Err(None)
             }
             Ok(Value::Array(pools)) => Ok(pools),
