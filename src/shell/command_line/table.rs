@@ -163,7 +163,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                the pool if it runs and, with --node, every coinbase and settled payment with the chain, and names what\n\
                a wallet paid to miners and the ledger does not know. Exits with 1 and every difference when something\n\
                is off; with 3 when nothing is, and something that was asked for could not be checked, as with a node\n\
-               that does not answer.",
+               that does not answer. That of a chain that is not mined any more is not missed.",
     },
     Entry {
         name: "bench ledger",
