@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use edgepool::pool::record::{Batch, Cell, CellKey};
 use edgepool::shell::store::Store;
 
 /// Done.
@@ -177,6 +178,22 @@ fn a_check_that_could_not_be_made_has_an_exit_code_of_its_own() {
     let said = text(&output.stderr);
     assert!(said.contains("not everything could be checked") && said.contains("http://127.0.0.1:9: "), "{said}");
     assert!(!said.contains("not true"), "{said}");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn what_a_ledger_holds_is_printed_also_when_it_is_not_true() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("untrue-{}", std::process::id()));
+    let store = Store::open(&directory, 16, &["ltc"]).unwrap();
+    // Work of nobody.
+    let nobodys = (CellKey { slot_start_ms: 0, miner: 44 }, Cell { work: 1, shares: 1 });
+    store.commit(&[(0, &Batch { cells: vec![nobodys], ..Batch::default() })]).unwrap();
+    drop(store);
+    let output = edgepool(&["ledger", "verify", "--data-dir", directory.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(FAILED));
+    assert!(text(&output.stdout).contains("pool ltc: 0 entries"), "{}", text(&output.stdout));
+    let said = text(&output.stderr);
+    assert!(said.contains("the ledger is not true") && said.contains("cell of miner 44"), "{said}");
     fs::remove_dir_all(directory).unwrap();
 }
 

@@ -210,7 +210,7 @@ impl Entry {
         if !self.operands.is_empty() {
             text = format!("{text} {}", self.operands);
         }
-        let (needed, free): (Vec<&Flag>, Vec<&Flag>) = self.flags.iter().partition(|flag| flag.is_needed());
+        let (needed, free): (Vec<&Flag>, Vec<&Flag>) = self.flags.iter().partition(|flag| flag.is_needed);
         let text = needed.iter().fold(text, |text, flag| format!("{text} {flag}"));
         free.iter().fold(text, |text, flag| format!("{text} [{flag}]"))
     }

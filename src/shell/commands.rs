@@ -166,10 +166,11 @@ fn ledger(which: &Which, task: &Task) -> ExitCode {
         Ok(text) if text.is_empty() => ExitCode::SUCCESS,
         Ok(text) => print(&text),
         Err(TaskError::Config(errors)) => complain(&errors.to_string(), WRONG_USAGE),
-        Err(ref error @ TaskError::Unchecked { ref checked, .. }) => {
+        Err(ref error @ (TaskError::Unchecked { ref checked, .. } | TaskError::Faults { ref checked, .. })) => {
             // What follows is said, and the exit code is its, whether or not anybody reads this.
             let _ = print(checked);
-            complain(&error.to_string(), UNCHECKED)
+            let code = if matches!(error, TaskError::Unchecked { .. }) { UNCHECKED } else { FAILED };
+            complain(&error.to_string(), code)
         }
         Err(error) => complain(&error.to_string(), FAILED),
     }

@@ -85,7 +85,8 @@ fn pays_what_it_owes(child: &Child, chain: &str) {
     assert_eq!(-litoshi_signed(&sent[0]["amount"]), due as i64);
     assert_eq!(account(&ask(&pool, "getbalances"), "paid"), due);
     let verified = pool.command(&["ledger", "verify", "--node"]);
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let [told, wrong] = [&verified.stdout, &verified.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(verified.status.success(), "{told}{wrong}");
 }
 
 /// A sum of the only account, in base units.

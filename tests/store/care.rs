@@ -309,6 +309,21 @@ fn every_file_of_a_ledger_is_its_owners_alone_wherever_it_came_from() {
 }
 
 #[test]
+fn the_file_that_holds_payments_says_what_a_higher_minimum_payout_does_and_of_which_chain() {
+    let scratch = full();
+    let copy = scratch.0.join("copy");
+    done(&["backup", path(&copy)], &scratch.0);
+    done(&["restore", path(&copy)], &scratch.0);
+    let words = fs::read_to_string(scratch.0.join("ledger/payments.held")).unwrap();
+    assert!(words.contains("only delays") && words.contains("he is paid both, the old sum\ntoo"), "{words}");
+    assert!(words.starts_with("This ledger was put back") && words.lines().all(|line| line.len() <= 125), "{words}");
+    // The command as it is to be typed.
+    let named = words.lines().find_map(|line| line.trim().strip_prefix("edgepool call setminpayout '")).unwrap();
+    let parameters: serde_json::Value = serde_json::from_str(named.split_once('\'').unwrap().0).unwrap();
+    assert_eq!(parameters, serde_json::json!({ "amount": "AMOUNT", "pool": "POOL", "chain": "CHAIN" }));
+}
+
+#[test]
 fn a_restore_refuses_what_is_no_backup_and_a_ledger_in_use() {
     let (good, scratch) = (full(), full());
     let copy = good.0.join("copy");
@@ -322,7 +337,13 @@ fn a_restore_refuses_what_is_no_backup_and_a_ledger_in_use() {
     assert!(refused(&["restore", path(&copy)], &scratch.0).contains("record 0000000000000002 of ltc.journal"));
     fs::write(copy.join("ledger/data.mdb"), [1; 9_000]).unwrap();
     assert!(refused(&["restore", path(&copy)], &scratch.0).contains("damaged"));
+    fs::write(copy.join("export"), "no export\n").unwrap();
+    assert!(refused(&["restore", path(&copy.join("export"))], &scratch.0).contains("line 1"));
     assert_eq!(done(&["export"], &scratch.0), before);
+    assert!(
+        !scratch.0.join("ledger/payments.held").exists(),
+        "the ledger is still the old one, which knows its payments"
+    );
     assert!(!scratch.0.join("ledger.replaced-1").exists());
 }
 

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::chain::{answer_one, configure};
 use crate::keeper::{Ledgers, terms, true_ledger};
+use crate::merged_keeper;
 use crate::place::{Scratch, assert_found, unchecked, verify};
 
 struct Entries(Vec<Entry>);
@@ -160,6 +161,12 @@ fn a_pool_that_is_no_longer_configured_is_checked_by_itself() {
     let scratch = Scratch::of_pools(&ledger, &["btc", "ltc"]);
     let address = run(ledger.clone());
     let text = verify(&scratch.0, Path::new("none"), at(address)).unwrap();
+    // Without a configuration nobody says what is configured.
+    let told = format!("pool btc does not run at http://{address}: not compared with the running pool");
+    assert!(text.contains(&told) && !text.contains("configured"), "{text}");
+    assert_eq!(text.matches("says the same at entry 47").count(), 1, "{text}");
+    let which = Which { config: configure(&scratch, "127.0.0.1:9".parse().unwrap()), data_dir: None };
+    let text = edgepool::shell::ledger::run(&which, &Task::Verify(at(address))).unwrap();
     assert!(text.contains("pool btc is not configured: not compared with the running pool"), "{text}");
     assert_eq!(text.matches("says the same at entry 47").count(), 1, "{text}");
 
@@ -186,6 +193,21 @@ fn a_pool_that_was_configured_since_the_daemon_began_waits_for_a_restart() {
     std::fs::write(&config, with_port).unwrap();
     let which = Which { config, data_dir: None };
     let text = edgepool::shell::ledger::run(&which, &Task::Verify(Options::default())).unwrap();
+    assert!(text.contains("pool btc is not compared: the running pool at"), "{text}");
     assert!(text.contains("began without it; restart edgepool"), "{text}");
     assert!(text.contains("says the same at entry 47"), "{text}");
+}
+
+#[test]
+fn a_chain_that_was_merged_since_the_daemon_began_waits_for_a_restart() {
+    let ledger = true_ledger();
+    let scratch = Scratch::with(&ledger);
+    let address = run(ledger);
+    let which = Which { config: merged_keeper::configure(&scratch, [None; 3]), data_dir: None };
+    let text = edgepool::shell::ledger::run(&which, &Task::Verify(at(address))).unwrap();
+    for chain in ["doge", "pep"] {
+        let told = format!("{chain} is not compared: the running pool at http://{address} began without it; restart");
+        assert!(text.contains(&told), "{text}");
+    }
+    assert!(!text.contains("is not configured") && text.contains("says the same at entry 47"), "{text}");
 }

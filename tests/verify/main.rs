@@ -14,3 +14,4 @@ mod place;
 mod raw;
 mod rebuild;
 mod sharing;
+mod wallet;

@@ -2,6 +2,7 @@
 //! ledger, and searched for what a backup does not know.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use edgepool::base::display_hash;
 use edgepool::coin::script::Script;
@@ -9,6 +10,7 @@ use edgepool::pool::record::{BlockFound, Entry, MinerId};
 use edgepool::shell::ledger::verify::Options;
 use edgepool::shell::ledger::{Task, Which, run};
 use edgepool::shell::store::Store;
+use serde_json::{Value, json};
 
 use crate::chain::Chain;
 use crate::keeper::{Ledgers, SETTLED};
@@ -16,7 +18,7 @@ use crate::merged_keeper::{
     COMPOSED, DOGE, LTC, NAMELESS, PEP, configure, operators_script, past_ledger, pool_script, rigs_script, script,
     true_ledger,
 };
-use crate::place::{Scratch, assert_found, verify};
+use crate::place::{Scratch, assert_found, unchecked, verify};
 
 /// Where an account is paid by the block of a chain and height: the names are in force from one height on.
 fn payee(chain: u8, height: u32, miner: MinerId) -> Script {
@@ -33,7 +35,7 @@ fn true_chains(ledger: &Ledgers) -> [Chain; 3] {
     let mut chains = [LTC, DOGE, PEP].map(|chain| {
         let hashes: BTreeMap<u32, String> =
             (90..160).map(|height| (height, display_hash(&[height as u8 + chain; 32]))).collect();
-        Chain { hashes, blocks: BTreeMap::new(), tells_bytes: chain != LTC, pruned: None, sent: Vec::new() }
+        Chain { hashes, tells_bytes: chain != LTC, ..Chain::default() }
     });
     for entry in &ledger.entries {
         match entry {
@@ -112,6 +114,62 @@ fn a_payment_that_is_not_what_its_block_pays_is_found() {
     chains[usize::from(PEP)].blocks.get_mut(&display_hash(&SETTLED.1)).unwrap().pop();
     let faults = compare(&ledger, chains).expect_err("the fault is found");
     assert_found(&faults, "(payment 1", "its transaction is not in block");
+}
+
+#[test]
+fn a_payment_with_another_id_is_found_in_the_bytes_of_its_block() {
+    let ledger = true_ledger();
+    let mut chains = true_chains(&ledger);
+    chains[usize::from(PEP)].unlocks_otherwise = true;
+    let text = compare(&ledger, chains).unwrap();
+    assert!(text.contains("has 2 coinbases and 1 payments"), "{text}");
+}
+
+/// A configuration in which the last chain's node and wallet are gone, with their cookie.
+fn without_last(scratch: &Scratch, chains: [Chain; 3], is_mined: bool) -> PathBuf {
+    let [ltc, doge, _] = chains.map(|chain| Some(chain.serve()));
+    let path = configure(scratch, [ltc, doge, None]);
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let last = &mut config["pools"][0]["merge"][1];
+    last["mine"] = json!(is_mined);
+    last["payments"] = json!({});
+    last["nodes"] = json!([{ "url": "http://127.0.0.1:9", "cookie_file": "/nowhere/.cookie" }]);
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn a_chain_that_is_not_mined_any_more_and_whose_node_is_gone_stops_nothing() {
+    let ledger = true_ledger();
+    let scratch = Scratch::with(&ledger);
+    let options = Options { node: true, ..Options::default() };
+    let config = without_last(&scratch, true_chains(&ledger), false);
+    let text = verify(&scratch.0, &config, options.clone()).unwrap();
+    assert!(text.contains("pep is not compared: it is not mined any more and its node does not answer"), "{text}");
+    assert!(text.contains("the wallet at http://127.0.0.1:9 is not asked: pep is not mined any more"), "{text}");
+    assert!(text.contains("has 4 coinbases and 0 payments"), "{text}");
+    // As long as it is mined, its node is missed.
+    let config = without_last(&scratch, true_chains(&ledger), true);
+    let (_, missed) = unchecked(&scratch.0, &config, options);
+    assert_found(&missed, "chain pep", "no node can be asked: http://127.0.0.1:9");
+
+    let made = Scratch::new();
+    std::fs::create_dir_all(&made.0).unwrap();
+    let config = without_last(&made, true_chains(&ledger), false);
+    let which = Which { config, data_dir: Some(made.0.clone()) };
+    let text = run(&which, &Task::Rebuild { from: scratch.0.clone() }).unwrap();
+    assert!(text.contains("chain pep: kept as the backup has it, and not searched: it is not mined"), "{text}");
+    assert!(text.contains("chain doge: blocks 100 to 159"), "{text}");
+}
+
+#[test]
+fn a_chain_that_is_mined_is_not_rebuilt_without_its_node() {
+    let ledger = true_ledger();
+    let (backup, made) = (Scratch::with(&ledger), Scratch::new());
+    std::fs::create_dir_all(&made.0).unwrap();
+    let which = Which { config: without_last(&made, true_chains(&ledger), true), data_dir: Some(made.0.clone()) };
+    let refused = run(&which, &Task::Rebuild { from: backup.0.clone() }).unwrap_err().to_string();
+    assert!(refused.contains("chain pep: no node can be asked"), "{refused}");
 }
 
 fn rebuilt(scratch: &Scratch) -> Vec<BlockFound> {

@@ -30,16 +30,24 @@ impl Scratch {
 
     /// A directory in which each of these pools has this ledger.
     pub fn of_pools(ledger: &Ledgers, pools: &[&str]) -> Scratch {
+        let ledgers: Vec<(&str, &Ledgers)> = pools.iter().map(|pool| (*pool, ledger)).collect();
+        Scratch::of_ledgers(&ledgers)
+    }
+
+    /// A directory in which each pool has its own.
+    pub fn of_ledgers(ledgers: &[(&str, &Ledgers)]) -> Scratch {
         let scratch = Scratch::new();
-        let store = Store::open(&scratch.0, 16, pools).unwrap();
-        let batch = Batch {
+        let pools: Vec<&str> = ledgers.iter().map(|(pool, _)| *pool).collect();
+        let store = Store::open(&scratch.0, 16, &pools).unwrap();
+        let batch = |(_, ledger): &(&str, &Ledgers)| Batch {
             clock: ledger.clock,
             journal: (1..).zip(ledger.entries.iter().cloned()).collect(),
             cells: ledger.cells.iter().map(|(key, cell)| (*key, *cell)).collect(),
             miners: ledger.miners.iter().map(|(miner, script)| (*miner, script.clone())).collect(),
             ..Batch::default()
         };
-        let batches: Vec<(usize, &Batch)> = (0..pools.len()).map(|pool| (pool, &batch)).collect();
+        let batches: Vec<Batch> = ledgers.iter().map(batch).collect();
+        let batches: Vec<(usize, &Batch)> = batches.iter().enumerate().collect();
         store.commit(&batches).unwrap();
         scratch
     }
@@ -67,7 +75,7 @@ pub fn verify(data_dir: &Path, config: &Path, options: Options) -> Result<String
 pub fn unchecked(data_dir: &Path, config: &Path, options: Options) -> (String, Vec<String>) {
     let which = Which { config: config.into(), data_dir: Some(data_dir.into()) };
     match run(&which, &Task::Verify(options)) {
-        Err(TaskError::Unchecked { checked, unchecked }) => (checked, unchecked),
+        Err(TaskError::Unchecked { checked, unchecked, .. }) => (checked, unchecked),
         other => panic!("everything was checked, or something is wrong: {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use edgepool::base::display_hash;
 use edgepool::coin::script::Script;
 use edgepool::pool::record::{BlockFound, BlockStatus, Entry};
-use edgepool::shell::ledger::{Task, Which, run};
+use edgepool::shell::ledger::{Task, TaskError, Which, run};
 use edgepool::shell::store::Store;
 
 use crate::chain::{Chain, configure, true_chain};
@@ -94,6 +94,34 @@ fn blocks_that_the_backup_does_not_know_come_back_from_the_chain() {
     let text = rebuild(&again, &config, &scratch.0);
     assert!(text.contains("hold 0 more of this pool"), "{text}");
     assert_eq!(entries(&again), made);
+}
+
+#[test]
+fn what_could_not_be_checked_is_said_beside_what_is_wrong_and_what_is_left_to_the_pool() {
+    let whole = true_ledger();
+    let backup = Scratch::with(&past_ledger(SAVED));
+    let outcome = |change: &dyn Fn(&mut Chain)| {
+        let mut chain = true_chain(&whole);
+        chain.has_no_wallet = true;
+        change(&mut chain);
+        let scratch = Scratch::new();
+        std::fs::create_dir_all(&scratch.0).unwrap();
+        let which = Which { config: configure(&scratch, chain.serve()), data_dir: Some(scratch.0.clone()) };
+        run(&which, &Task::Rebuild { from: backup.0.clone() }).unwrap_err()
+    };
+    let hash = display_hash(&whole.clone().found(100, 0).1.hash);
+    let false_one = outcome(&|chain| chain.blocks.get_mut(&hash).unwrap()[0].1[0].1 -= 1);
+    assert!(matches!(&false_one, TaskError::Faults { checked, .. } if checked.contains("What can't be known")));
+    let said = false_one.to_string();
+    assert!(said.contains("not true, in 1 points") && said.contains("its wallet can't be asked"), "{said}");
+
+    // A block that another took the place of since.
+    let unjudged = outcome(&|chain| _ = chain.hashes.insert(101, "77".repeat(32)));
+    assert!(matches!(&unjudged, TaskError::Unchecked { checked, .. } if checked.contains("it is accepted, and at")));
+    let said = unjudged.to_string();
+    assert!(said.contains("a point is left to the pool's judging") && said.contains("its wallet can't"), "{said}");
+    let said = outcome(&|_| {}).to_string();
+    assert!(said.contains("nothing wrong was found, but not everything could be checked"), "{said}");
 }
 
 #[test]

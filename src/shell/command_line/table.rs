@@ -8,13 +8,8 @@ pub(super) struct Flag {
     /// What its value is called; empty when it takes none.
     pub(super) value: &'static str,
     pub(super) about: &'static str,
-}
-
-impl Flag {
-    /// Whether a command that has it can't do without it: nothing is rebuilt from nothing.
-    pub(super) fn is_needed(&self) -> bool {
-        self.name == FROM.name
-    }
+    /// Whether a command that has it can't do without it.
+    pub(super) is_needed: bool,
 }
 
 impl fmt::Display for Flag {
@@ -22,6 +17,11 @@ impl fmt::Display for Flag {
         let gap = if self.value.is_empty() { "" } else { " " };
         write!(f, "--{}{gap}{}", self.name, self.value)
     }
+}
+
+/// One that every command can do without.
+const fn option(name: &'static str, value: &'static str, about: &'static str) -> Flag {
+    Flag { name, value, about, is_needed: false }
 }
 
 /// A command as the help shows it and as the words are checked against.
@@ -35,46 +35,34 @@ pub(super) struct Entry {
     pub(super) more: &'static str,
 }
 
-pub(super) const CONFIG: Flag =
-    Flag { name: "config", value: "FILE", about: "the configuration (default /etc/edgepool/edgepool.json)" };
-pub(super) const SECONDS: Flag =
-    Flag { name: "seconds", value: "N", about: "end after so many seconds (default: at Ctrl-C)" };
-pub(super) const DATA_DIR: Flag =
-    Flag { name: "data-dir", value: "DIR", about: "keep the ledger here (default: removed at the end)" };
-pub(super) const MERGE: Flag =
-    Flag { name: "merge", value: "", about: "mine two more chains with the first, by the same hashes" };
-pub(super) const URL: Flag =
-    Flag { name: "url", value: "URL", about: "the pool's RPC port (default: the configuration's)" };
+pub(super) const CONFIG: Flag = option("config", "FILE", "the configuration (default /etc/edgepool/edgepool.json)");
+pub(super) const SECONDS: Flag = option("seconds", "N", "end after so many seconds (default: at Ctrl-C)");
+pub(super) const DATA_DIR: Flag = option("data-dir", "DIR", "keep the ledger here (default: removed at the end)");
+pub(super) const MERGE: Flag = option("merge", "", "mine two more chains with the first, by the same hashes");
+pub(super) const URL: Flag = option("url", "URL", "the pool's RPC port (default: the configuration's)");
 pub(super) const TOKEN_FILE: Flag =
-    Flag { name: "token-file", value: "FILE", about: "the file of the admin token (default: the configuration's)" };
+    option("token-file", "FILE", "the file of the admin token (default: the configuration's)");
 pub(super) const LEDGER_DIR: Flag =
-    Flag { name: "data-dir", value: "DIR", about: "the directory that holds ledger/ (default: the configuration's)" };
-pub(super) const FROM: Flag = Flag { name: "from", value: "BACKUP", about: "a backup's directory, or an export" };
-pub(super) const POOL: Flag = Flag { name: "pool", value: "NAME", about: "only this pool (default: all)" };
-pub(super) const NODE: Flag =
-    Flag { name: "node", value: "", about: "compare with the chain, by the configuration's nodes" };
+    option("data-dir", "DIR", "the directory that holds ledger/ (default: the configuration's)");
+pub(super) const FROM: Flag =
+    Flag { name: "from", value: "BACKUP", about: "a backup's directory, or an export", is_needed: true };
+pub(super) const POOL: Flag = option("pool", "NAME", "only this pool (default: all)");
+pub(super) const NODE: Flag = option("node", "", "compare with the chain, by the configuration's nodes");
 pub(super) const LIVE_URL: Flag =
-    Flag { name: "url", value: "URL", about: "the running pool's RPC port (default: the configuration's, if it runs)" };
+    option("url", "URL", "the running pool's RPC port (default: the configuration's, if it runs)");
 pub(super) const BENCH_DIR: Flag =
-    Flag { name: "data-dir", value: "DIR", about: "measure on this directory's disk (default: the system's temp)" };
-pub(super) const COMMITS: Flag =
-    Flag { name: "commits", value: "N", about: "commits for each interval (default 3000)" };
-pub(super) const YEAR: Flag =
-    Flag { name: "year", value: "", about: "write a year of blocks instead, and say how large that is" };
-pub(super) const MINERS: Flag = Flag { name: "miners", value: "N", about: "miners that work (default 1000)" };
-pub(super) const BLOCKS: Flag =
-    Flag { name: "blocks-per-day", value: "N", about: "blocks of the year's days (default 10)" };
-pub(super) const ROUNDS: Flag =
-    Flag { name: "rounds", value: "N", about: "how often each step has its turn (default 100)" };
-pub(super) const CONNECTIONS: Flag =
-    Flag { name: "connections", value: "N", about: "rigs that connect (default 5000)" };
-pub(super) const LOAD_SECONDS: Flag =
-    Flag { name: "seconds", value: "N", about: "how long shares are sent (default 10)" };
-pub(super) const SERVE: Flag =
-    Flag { name: "serve", value: "FILE", about: "run only the pool of this configuration, with easy shares" };
-pub(super) const SEEDS: Flag = Flag { name: "seeds", value: "N", about: "rigs of each kind (default 200)" };
+    option("data-dir", "DIR", "measure on this directory's disk (default: the system's temp)");
+pub(super) const COMMITS: Flag = option("commits", "N", "commits for each interval (default 3000)");
+pub(super) const YEAR: Flag = option("year", "", "write a year of blocks instead, and say how large that is");
+pub(super) const MINERS: Flag = option("miners", "N", "miners that work (default 1000)");
+pub(super) const BLOCKS: Flag = option("blocks-per-day", "N", "blocks of the year's days (default 10)");
+pub(super) const ROUNDS: Flag = option("rounds", "N", "how often each step has its turn (default 100)");
+pub(super) const CONNECTIONS: Flag = option("connections", "N", "rigs that connect (default 5000)");
+pub(super) const LOAD_SECONDS: Flag = option("seconds", "N", "how long shares are sent (default 10)");
+pub(super) const SERVE: Flag = option("serve", "FILE", "run only the pool of this configuration, with easy shares");
+pub(super) const SEEDS: Flag = option("seeds", "N", "rigs of each kind (default 200)");
 pub(super) const TARGET_SHARE: Flag =
-    Flag { name: "target-share-s", value: "N", about: "the time between two shares that is aimed at (default 15)" };
+    option("target-share-s", "N", "the time between two shares that is aimed at (default 15)");
 
 /// Every command, in the order of the help.
 pub(super) const COMMANDS: &[Entry] = &[
@@ -175,7 +163,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                the pool if it runs and, with --node, every coinbase and settled payment with the chain, and names what\n\
                a wallet paid to miners and the ledger does not know. Exits with 1 and every difference when something\n\
                is off; with 3 when nothing is, and something that was asked for could not be checked, as with a node\n\
-               that does not answer.",
+               that does not answer. That of a chain that is not mined any more is not missed.",
     },
     Entry {
         name: "bench ledger",

@@ -19,12 +19,13 @@ pub fn run(data_dir: &Path, to: &Path) -> Result<String, TaskError> {
     Ok(format!("the ledger is copied to {}, read back and whole", to.display()))
 }
 
-/// Puts a backup or an exported file in place of the ledger below `data_dir`. What was there is kept.
+/// Puts a backup or an exported file in place of the ledger below `data_dir`. What was there is kept, and
+/// its payments are held only when what takes its place is read and copied.
 pub fn restore(data_dir: &Path, map_mib: usize, from: &Path) -> Result<String, TaskError> {
     let place = Place::take(data_dir)?;
-    let held = place.hold_payments()?;
-    let (kept, note) = if from.is_file() {
-        (import::read(&place, map_mib, from)?.0.install(Some(Aside::Replaced))?, None)
+    let (held, kept, note) = if from.is_file() {
+        let (draft, _) = import::read(&place, map_mib, from)?;
+        (place.hold_payments()?, draft.install(Some(Aside::Replaced))?, None)
     } else {
         let directory = [from.join("ledger"), from.to_path_buf()].into_iter().find(|place| holds_ledger(place));
         let neither = || TaskError::Refused(format!("{} is neither a backup nor an export", from.display()));
@@ -35,7 +36,8 @@ pub fn restore(data_dir: &Path, map_mib: usize, from: &Path) -> Result<String, T
             }
             opened => opened?.check().map(|_| None)?,
         };
-        (place.install_copy(&directory)?, note)
+        place.make_copy(&directory)?;
+        (place.hold_payments()?, place.install_copy()?, note)
     };
     let kept = kept.map(|kept| format!("; the one that was there is kept in {}", kept.display()));
     let notes = [note, kept].into_iter().flatten().collect::<String>();

@@ -33,6 +33,8 @@ pub(super) enum ReadError {
     Lost(String),
     /// Its answer is not what it should be.
     Answer(String),
+    /// The file that holds its login can't be read.
+    Login(String),
 }
 
 impl fmt::Display for ReadError {
@@ -40,7 +42,30 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::Lost(what) => write!(f, "the node does not answer: {what}"),
             ReadError::Answer(what) => write!(f, "the node's answer: {what}"),
+            ReadError::Login(what) => f.write_str(what),
         }
+    }
+}
+
+/// Why no node of a chain can be asked.
+#[derive(Debug)]
+pub(super) struct Unreachable {
+    /// What is wrong with each of them.
+    why: String,
+    /// None of them answers anything.
+    is_silent: bool,
+}
+
+impl Unreachable {
+    /// Whether the chain is not mined any more and its nodes are gone: what it was can't be looked at, for good.
+    pub(super) fn is_of_retired(&self, spec: &ChainSpec) -> bool {
+        self.is_silent && !spec.mine
+    }
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no node can be asked: {}", self.why)
     }
 }
 
@@ -101,40 +126,50 @@ enum Told {
 
 impl ChainReader {
     /// Tries the nodes in turn; the error says what is wrong with each.
-    pub(super) fn connect(spec: &ChainSpec, secrets: &[Secret]) -> Result<ChainReader, String> {
-        let mut reasons = Vec::new();
+    pub(super) fn connect(spec: &ChainSpec, secrets: &[Secret]) -> Result<ChainReader, Unreachable> {
+        let (mut reasons, mut is_silent) = (Vec::new(), true);
         for (node, secret) in spec.nodes.iter().zip(secrets) {
             match ChainReader::try_connect(node, secret, spec.coin.auxpow.is_some()) {
                 Ok(reader) => return Ok(reader),
-                Err(reason) => reasons.push(reason),
+                Err(error) => {
+                    is_silent &= error.is_silent;
+                    reasons.push(error.why);
+                }
             }
         }
-        Err(format!("no node can be asked: {}", reasons.join("; ")))
+        Err(Unreachable { why: reasons.join("; "), is_silent })
     }
 
-    fn try_connect(node: &NodeSpec, secret: &Secret, has_auxpow: bool) -> Result<ChainReader, String> {
+    fn try_connect(node: &NodeSpec, secret: &Secret, has_auxpow: bool) -> Result<ChainReader, Unreachable> {
+        let silent = |what: String| {
+            let why = format!("{what}; check that the node runs, and its url in the configuration");
+            Unreachable { why, is_silent: true }
+        };
+        let wrong = |why: String| Unreachable { why, is_silent: false };
+        let authorization = authorization(node, secret).map_err(|error| match error {
+            ReadError::Lost(what) => silent(what),
+            error => wrong(error.to_string()),
+        })?;
         let mut reader = ChainReader {
             node: node.clone(),
-            authorization: authorization(secret)?,
+            authorization,
             tip: 0,
             hashes: BTreeMap::new(),
             has_auxpow,
             tells_bytes: Cell::new(false),
         };
         let info = reader.call("getblockchaininfo", json!([])).map_err(|error| match error {
-            CallError::Connection(what) => {
-                format!("{what}; check that the node runs, and its url in the configuration")
-            }
-            CallError::Answer(what) => format!("{what}; check the node's url and login in the configuration"),
-            CallError::Rpc { code, message } => format!("{}: {message} ({code})", node.url),
+            CallError::Connection(what) => silent(what),
+            CallError::Answer(what) => wrong(format!("{what}; check the node's url and login in the configuration")),
+            CallError::Rpc { code, message } => wrong(format!("{}: {message} ({code})", node.url)),
         })?;
-        let info: Value = serde_json::from_str(info.get()).map_err(|error| format!("{}: {error}", node.url))?;
+        let info: Value = serde_json::from_str(info.get()).map_err(|error| wrong(format!("{}: {error}", node.url)))?;
         let height = |name: &str| info[name].as_u64().and_then(|height| u32::try_from(height).ok());
         let (Some(blocks), Some(headers)) = (height("blocks"), height("headers")) else {
-            return Err(format!("{} does not say how high its chain is", node.url));
+            return Err(wrong(format!("{} does not say how high its chain is", node.url)));
         };
         if info["initialblockdownload"] == true || blocks < headers {
-            return Err(format!("{} is at block {blocks} of {headers}", node.url));
+            return Err(wrong(format!("{} is at block {blocks} of {headers}", node.url)));
         }
         reader.tip = blocks;
         Ok(reader)
@@ -187,7 +222,9 @@ impl ChainReader {
     /// What a transaction of a block pays; `None` when it is not there.
     pub(super) fn transaction(&self, block: &str, txid: &str) -> Result<Option<Vec<Output>>, ReadError> {
         let text = match self.block(block)? {
-            Told::Whole(block) => return Ok(block.outputs_of(txid)),
+            Told::Whole(block) => {
+                return Ok(block.transactions().find(|(name, _)| name == txid).map(|(_, outputs)| outputs));
+            }
             Told::Text(text) => text,
         };
         let block: RawBlock = parsed(&text)?;
@@ -195,6 +232,27 @@ impl ChainReader {
             let Name { txid: name } = parsed(transaction)?;
             if name == txid {
                 return Ok(Some(read_transaction(transaction)?.outputs));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Id and outputs of a block's first transaction whose outputs are so; `None` when there is none.
+    pub(super) fn transaction_where(
+        &self,
+        block: &str,
+        is_wanted: impl Fn(&[Output]) -> bool,
+    ) -> Result<Option<(String, Vec<Output>)>, ReadError> {
+        let text = match self.block(block)? {
+            Told::Whole(block) => return Ok(block.transactions().find(|(_, outputs)| is_wanted(outputs))),
+            Told::Text(text) => text,
+        };
+        let block: RawBlock = parsed(&text)?;
+        for transaction in block.tx {
+            let ReadTransaction { outputs, .. } = read_transaction(transaction)?;
+            if is_wanted(&outputs) {
+                let Name { txid } = parsed(transaction)?;
+                return Ok(Some((txid, outputs)));
             }
         }
         Ok(None)
@@ -279,9 +337,14 @@ fn read_transaction(raw: &RawValue) -> Result<ReadTransaction, ReadError> {
     Ok(ReadTransaction { coinbase, outputs })
 }
 
-/// The header by which a node is logged in at, if it asks for one; the error names the file that can't be read.
-pub(super) fn authorization(secret: &Secret) -> Result<Option<String>, String> {
-    let text = secret.credentials()?;
+/// The header by which a node is logged in at, if it asks for one; the error names the file that can't be read. A node
+/// that does not run has no cookie file either: then that is the error.
+pub(super) fn authorization(node: &NodeSpec, secret: &Secret) -> Result<Option<String>, ReadError> {
+    let text =
+        secret.credentials().map_err(|why| match http_call::call_raw(node, None, "getblockchaininfo", &json!([])) {
+            Err(CallError::Connection(what)) => ReadError::Lost(what),
+            _ => ReadError::Login(why),
+        })?;
     Ok((!text.is_empty()).then(|| format!("Basic {}", BASE64_STANDARD.encode(text))))
 }
 

@@ -75,6 +75,8 @@ pub enum TaskError {
     Refused(String),
     /// The ledger is not true.
     Faults {
+        /// What was checked, in words.
+        checked: String,
         /// Every difference with its place.
         wrong: Vec<String>,
         /// What could not be compared, and why.
@@ -84,6 +86,8 @@ pub enum TaskError {
     Unchecked {
         /// What was checked, in words.
         checked: String,
+        /// Differences among it that the pool settles when it runs: a block is not judged yet.
+        unjudged: usize,
         /// What was not, and why.
         unchecked: Vec<String>,
     },
@@ -104,9 +108,14 @@ impl fmt::Display for TaskError {
             TaskError::Store(error) => error.fmt(f),
             TaskError::Io(doing, error) => write!(f, "{doing}: {error}"),
             TaskError::Refused(what) => f.write_str(what),
-            TaskError::Faults { wrong, unchecked } => write_faults(f, wrong, unchecked),
-            TaskError::Unchecked { unchecked, .. } => {
-                write!(f, "nothing wrong was found, but not everything could be checked:\n{}", unchecked.join("\n"))
+            TaskError::Faults { wrong, unchecked, .. } => write_faults(f, wrong, unchecked),
+            TaskError::Unchecked { unjudged, unchecked, .. } => {
+                match unjudged {
+                    0 => f.write_str("nothing wrong was found, but")?,
+                    1 => f.write_str("a point is left to the pool's judging, and")?,
+                    count => write!(f, "{count} points are left to the pool's judging, and")?,
+                }
+                write!(f, " not everything could be checked:\n{}", unchecked.join("\n"))
             }
         }
     }

@@ -76,17 +76,19 @@ pub fn run(which: &Which, from: &Path) -> Result<String, TaskError> {
     let checked = Which { config: which.config.clone(), data_dir: Some(data_dir) };
     let report = verify::look(&checked, &verify::Options { node: true, ..verify::Options::default() })?;
     text += &report.text;
-    let faults_pass = report.faults.may_pass();
-    let (wrong, unchecked) = report.faults.into_lines();
     // The chain has moved on since the backup; whoever judges blocks is the pool.
-    if !faults_pass {
-        let wrong = wrong.join("\n");
-        return Err(TaskError::Refused(format!("{text}\nthe ledger that was made is not true:\n{wrong}")));
+    let only_unjudged = report.faults.may_pass();
+    let (wrong, unchecked) = report.faults.into_lines();
+    if !only_unjudged {
+        return Err(TaskError::Faults { checked: text, wrong, unchecked });
     }
     if !wrong.is_empty() {
         text += &format!("\nthe pool will judge these when it runs:\n{}\n", wrong.join("\n"));
     }
-    if unchecked.is_empty() { Ok(text) } else { Err(TaskError::Unchecked { checked: text, unchecked }) }
+    match unchecked.is_empty() {
+        true => Ok(text),
+        false => Err(TaskError::Unchecked { checked: text, unjudged: wrong.len(), unchecked }),
+    }
 }
 
 /// A backup as a directory; an export is unpacked for as long as this lives.
@@ -176,7 +178,18 @@ impl Rebuilding {
             })?;
             outcome?;
             let refused = |what: String| TaskError::Refused(format!("chain {}: {what}", spec.name));
-            let mut reader = ChainReader::connect(spec, secrets).map_err(refused)?;
+            let mut reader = match ChainReader::connect(spec, secrets) {
+                Ok(reader) => reader,
+                Err(error) if error.is_of_retired(spec) => {
+                    text += &format!(
+                        "chain {}: kept as the backup has it, and not searched: it is not mined any more and its node \
+                         does not answer\n",
+                        spec.name
+                    );
+                    continue;
+                }
+                Err(error) => return Err(refused(error.to_string())),
+            };
             let found = self.search_chain(spec, &names, &mut ledger, &mut reader);
             let (from, blocks) = found.map_err(|error| refused(error.to_string()))?;
             text += &format!(

@@ -16,7 +16,7 @@ mod wallet;
 mod window;
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use fault::Faults;
 use live::Running;
 use names::Names;
 use replay::Audit;
+use wallet::KnownPayments;
 
 /// How often, and how long apart, it is looked again where what differs may be about to be written.
 const TRIES: u32 = 5;
@@ -49,7 +50,8 @@ pub struct Options {
     pub url: Option<NodeSpec>,
 }
 
-/// Checks the ledger, and says what it holds; every difference, and whatever could not be checked, is in the error.
+/// Checks the ledger, and says what it holds; every difference, and whatever could not be checked, is in the error, and
+/// so is what it holds then.
 pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
     let mut tries = TRIES;
     loop {
@@ -59,8 +61,8 @@ pub fn run(which: &Which, options: &Options) -> Result<String, TaskError> {
             let (wrong, unchecked) = report.faults.into_lines();
             return match (wrong.is_empty(), unchecked.is_empty()) {
                 (true, true) => Ok(report.text),
-                (true, false) => Err(TaskError::Unchecked { checked: report.text, unchecked }),
-                (false, _) => Err(TaskError::Faults { wrong, unchecked }),
+                (true, false) => Err(TaskError::Unchecked { checked: report.text, unjudged: 0, unchecked }),
+                (false, _) => Err(TaskError::Faults { checked: report.text, wrong, unchecked }),
             };
         }
         thread::sleep(PAUSE);
@@ -91,49 +93,61 @@ pub(super) fn look(which: &Which, options: &Options) -> Result<Report, TaskError
     // The running pool of the configuration has another ledger than a directory that was named.
     let configured = config.filter(|_| which.data_dir.is_none()).and_then(configured_url);
     let mut report = Report { text: String::new(), faults: Faults::default() };
-    let audits = audit(data_dir, config, options, &mut report.faults)?;
+    let (audits, mut known) = audit(data_dir, config, options, &mut report.faults)?;
     let url = options.url.clone().or(configured).filter(|_| !audits.is_empty());
     let names = audits.iter().map(|(name, _)| name.as_str());
     let running = url.map(|url| Running::find(url, options.url.is_some(), names, &mut report.faults));
+    let mut texts = Vec::with_capacity(audits.len());
     for (name, audit) in &audits {
         let pool = configured_pool(config, name);
         let names = Names::new(&audit.recovered, chains_of(pool));
-        let Report { text, faults } = &mut report;
+        let faults = &mut report.faults;
         faults.enter(name);
-        writeln!(
-            text,
-            "pool {name}: {} entries of the journal, {} miners, {} cells",
-            audit.last,
-            audit.recovered.miners.len(),
-            audit.recovered.cells.len()
-        )
-        .expect("a String takes everything");
-        for (index, ledger) in audit.ledgers() {
-            *text += &summary(&names.chain(index), ledger);
-            if !names.knows(index) {
-                *text += "  whom its blocks must pay is not checked: the coins of merge-mined chains are told by the \
-                          configuration alone\n";
-            }
-        }
+        let mut text = described(name, audit, &names);
         if let Some(running) = &running {
-            *text += &running.compare((name, pool.is_some()), &names, audit, faults);
+            text += &running.compare((name, config.map(|_| chains_of(pool).len())), &names, audit, faults);
         }
         match pool {
-            Some(pool) if options.node => *text += &chain::compare(pool, &names, audit, faults),
-            None if options.node => *text += "  not compared with the chain: it is not in the configuration\n",
+            Some(pool) if options.node => text += &chain::compare(pool, &names, audit, &mut known, faults),
+            None if options.node => text += "  not compared with the chain: it is not in the configuration\n",
             _ => {}
+        }
+        texts.push(text);
+    }
+    // Pools may share a wallet: what it paid is judged when all that any of them paid is known.
+    for ((name, audit), text) in audits.iter().zip(texts) {
+        report.text += &text;
+        if let Some(pool) = configured_pool(config, name).filter(|_| options.node) {
+            let names = Names::new(&audit.recovered, chains_of(Some(pool)));
+            report.faults.enter(name);
+            report.text += &wallet::compare(pool, &names, audit, &known, &mut report.faults);
         }
     }
     Ok(report)
 }
 
-/// Replays the journals of one moment. Afterwards the file is not held any more.
+/// What a pool has recorded, in sums.
+fn described(name: &str, audit: &Audit, names: &Names) -> String {
+    let (miners, cells) = (audit.recovered.miners.len(), audit.recovered.cells.len());
+    let mut text = format!("pool {name}: {} entries of the journal, {miners} miners, {cells} cells\n", audit.last);
+    for (index, ledger) in audit.ledgers() {
+        text += &summary(&names.chain(index), ledger);
+        if !names.knows(index) {
+            text += "  whom its blocks must pay is not checked: the coins of merge-mined chains are told by the \
+                     configuration alone\n";
+        }
+    }
+    text
+}
+
+/// Replays the journals of one moment, and collects what was paid from wallets, also by pools that are not asked for.
+/// Afterwards the file is not held any more.
 fn audit(
     data_dir: &Path,
     config: Option<&Config>,
     options: &Options,
     faults: &mut Faults,
-) -> Result<Vec<(String, Audit)>, TaskError> {
+) -> Result<(Vec<(String, Audit)>, KnownPayments), TaskError> {
     let snapshot: Snapshot = Store::open_read_only(data_dir)?;
     let wanted = |name: &&String| options.pool.as_ref().is_none_or(|pool| pool == *name);
     let names: Vec<String> = snapshot.pools().iter().filter(wanted).cloned().collect();
@@ -159,7 +173,15 @@ fn audit(
         let audit = replay::audit(&snapshot.journal(index), recovered, chains, faults);
         audits.push((name, audit));
     }
-    Ok(audits)
+    let mut known = KnownPayments::default();
+    for pool in (0..snapshot.pools().len()).filter(|_| options.node) {
+        // What can't be read is a fault of that pool, and told where it is asked for.
+        let _ = snapshot.visit(pool, 1, |_, entry| {
+            known.follow(&entry);
+            ControlFlow::Continue(())
+        });
+    }
+    Ok((audits, known))
 }
 
 fn configured_pool<'c>(config: Option<&'c Config>, name: &str) -> Option<&'c PoolConfig> {

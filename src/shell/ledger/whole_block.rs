@@ -38,9 +38,9 @@ impl WholeBlock {
         Ok(WholeBlock { head, transactions })
     }
 
-    /// What the transaction of this id pays; `None` when it is not there.
-    pub(super) fn outputs_of(&self, txid: &str) -> Option<Vec<Output>> {
-        self.transactions.iter().find(|transaction| display_hash(&transaction.txid) == txid).map(outputs)
+    /// Id and outputs of each transaction, the coinbase first.
+    pub(super) fn transactions(&self) -> impl Iterator<Item = (String, Vec<Output>)> {
+        self.transactions.iter().map(|transaction| (display_hash(&transaction.txid), outputs(transaction)))
     }
 }
 

@@ -71,12 +71,15 @@ impl Drop for Draft<'_> {
 }
 
 impl Place {
-    /// Makes a compact copy of the ledger in the directory `from` the ledger, whatever its format is. The one that
-    /// was there stays beside it; answers where.
-    pub fn install_copy(&self, from: &Path) -> Result<Option<PathBuf>, StoreError> {
+    /// Makes a compact copy of the ledger in the directory `from`, whatever its format is, which is to be
+    /// [installed](Place::install_copy).
+    pub fn make_copy(&self, from: &Path) -> Result<(), StoreError> {
         let env = environment::open_for_reading(from)?;
-        snapshot::copy(&env, &self.making()?.join(place::DATA))?;
-        drop(env);
+        snapshot::copy(&env, &self.making()?.join(place::DATA))
+    }
+
+    /// Makes the copy that was made the ledger. The one that was there stays beside it; answers where.
+    pub fn install_copy(&self) -> Result<Option<PathBuf>, StoreError> {
         self.install(Some(Aside::Replaced))
     }
 }

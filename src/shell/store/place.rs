@@ -29,21 +29,24 @@ const LOCK: &str = "edgepool.lock";
 const UNFINISHED: &str = "data.mdb.unfinished";
 /// While it is there no payment is built.
 const HELD: &str = "payments.held";
-const HELD_WORDS: &str = "\
-This ledger was put back from a copy, which does not know what was paid from a wallet since. While this file is here
+const HELD_WORDS: &str = r#"This ledger was put back from a copy, which does not know what was paid from a wallet since. While this file is here
 edgepool builds no payment from a wallet; coinbases pay as ever.
 
-\"edgepool ledger verify --node\" names what a wallet paid to miners and this ledger does not know. By hand: whatever is in
-the wallet's listtransactions and not in \"edgepool call getpayments\", of each pool and chain that pays from a wallet.
+"edgepool ledger verify --node" names what a wallet paid to miners and this ledger does not know. By hand: whatever is in
+the wallet's listtransactions and not in "edgepool call getpayments", of each pool and chain that pays from a wallet.
 
 If there is nothing, remove this file, and restart edgepool.
 
 What there is, this ledger still owes, and there is no command that books it. It is paid a second time: by the wallet once
 this file is gone, and by coinbases also while it is here, to whoever is owed min_payout or more. A newer copy of the ledger
-that knows the payment mends that (\"edgepool ledger restore BACKUP\"). Where there is none, raise the minimum payout above
-those balances (\"edgepool call setminpayout AMOUNT\"): then every sum below it is carried and not paid. Leave this file
-here, and settle with these miners yourself.
-";
+that knows the payment mends that ("edgepool ledger restore BACKUP").
+
+Where there is none, leave this file here, and settle with these miners yourself. A higher minimum payout only delays what
+coinbases pay: what a miner earns is added to what he is owed, and once both come to AMOUNT he is paid both, the old sum
+too. It holds for everybody who mines that chain:
+    edgepool call setminpayout AMOUNT
+    edgepool call setminpayout '{"amount": "AMOUNT", "pool": "POOL", "chain": "CHAIN"}'    where there are several
+"#;
 const MAKING: &str = "making";
 
 /// Why a ledger is put aside; the name of its directory says so.

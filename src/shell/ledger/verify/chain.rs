@@ -8,16 +8,23 @@ use super::fault::Faults;
 use super::names::Names;
 use super::payees::Payees;
 use super::replay::Audit;
-use super::wallet;
+use super::wallet::KnownPayments;
 use crate::base::display_hash;
 use crate::coin::script::Script;
 use crate::pool::ledger::{Block, Ledger, Payment, Signed};
-use crate::pool::record::{BlockStatus, PaymentStatus};
+use crate::pool::record::{BlockStatus, MinerId, PaymentStatus};
 use crate::shell::config::PoolConfig;
 use crate::shell::ledger::chain_reader::{ChainReader, Output, ReadError};
 
-/// Compares each chain of a pool, and says what was compared.
-pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &mut Faults) -> String {
+/// Compares each chain of a pool, and says what was compared. Payments that are in the chain under another id than the
+/// recorded one are made known by that.
+pub(super) fn compare(
+    pool: &PoolConfig,
+    names: &Names,
+    audit: &Audit,
+    known: &mut KnownPayments,
+    faults: &mut Faults,
+) -> String {
     let mut text = String::new();
     for (index, ledger) in audit.ledgers() {
         let place = usize::from(index);
@@ -27,16 +34,19 @@ pub(super) fn compare(pool: &PoolConfig, names: &Names, audit: &Audit, faults: &
         };
         let payees = audit.payees(index);
         match ChainReader::connect(spec, secrets) {
-            Err(why) => faults.add_unchecked(format!("chain {}", spec.name), why),
+            Err(error) if error.is_of_retired(spec) => {
+                let name = &spec.name;
+                text += &format!("  {name} is not compared: it is not mined any more and its node does not answer\n");
+            }
+            Err(error) => faults.add_unchecked(format!("chain {}", spec.name), error),
             Ok(reader) => {
-                let mut comparison = Comparison { reader, index, names, payees, faults, coinbases: 0, payments: 0 };
+                let (coinbases, payments) = (0, 0);
+                let mut comparison = Comparison { reader, index, names, payees, known, faults, coinbases, payments };
                 comparison.run(ledger);
                 let Comparison { reader, coinbases, payments, .. } = comparison;
                 text += &format!("  {} has {coinbases} coinbases and {payments} payments as recorded\n", reader.url());
             }
         }
-        let secret = pool.wallet_secrets.get(place).and_then(Option::as_ref);
-        text += &wallet::compare((spec, secret), (index, ledger), names, payees, faults);
     }
     text
 }
@@ -46,12 +56,13 @@ struct Comparison<'c> {
     index: u8,
     names: &'c Names<'c>,
     payees: &'c Payees,
+    known: &'c mut KnownPayments,
     faults: &'c mut Faults,
     coinbases: usize,
     payments: usize,
 }
 
-impl Comparison<'_> {
+impl<'c> Comparison<'c> {
     fn run(&mut self, ledger: &Ledger) {
         for block in ledger.blocks() {
             let place =
@@ -140,13 +151,17 @@ impl Comparison<'_> {
             self.faults.add(place, what);
             return Ok(());
         }
-        let Some(outputs) = self.reader.transaction(block, &display_hash(&signed.txid))? else {
-            self.faults.add(place, format!("its transaction is not in block {block}, in which it is settled"));
+        let (names, payees, chain) = (self.names, self.payees, self.index);
+        let (from_ms, to_ms) = (payment.queued.at.pool_ms, signed.at.pool_ms);
+        let scripts = |miner| payees.between(names, chain, miner, from_ms, to_ms);
+        let Some(outputs) = self.paid(signed, block, scripts)? else {
+            let what =
+                format!("its transaction is not in block {block}, in which it is settled, nor one that pays the same");
+            self.faults.add(place, what);
             return Ok(());
         };
         for (index, recorded) in signed.outputs.iter().enumerate() {
-            let (from_ms, to_ms) = (payment.queued.at.pool_ms, signed.at.pool_ms);
-            let scripts = self.payees.between(self.names, self.index, recorded.miner, from_ms, to_ms);
+            let scripts = scripts(recorded.miner);
             let found = outputs.get(index);
             let is_right = |out: &Output| scripts.contains(&Some(&out.script)) && out.amount == recorded.received;
             if !found.is_some_and(is_right) {
@@ -161,6 +176,30 @@ impl Comparison<'_> {
         }
         self.payments += 1;
         Ok(())
+    }
+
+    /// What a payment paid in its block: whoever mined that may have given the transaction another id, and an operator
+    /// may have sent it again by hand. Then it is known by what it pays; the bytes are in the journal alone.
+    fn paid(
+        &mut self,
+        signed: &Signed,
+        block: &str,
+        scripts: impl Fn(MinerId) -> Vec<Option<&'c Script>>,
+    ) -> Result<Option<Vec<Output>>, ReadError> {
+        if let Some(outputs) = self.reader.transaction(block, &display_hash(&signed.txid))? {
+            return Ok(Some(outputs));
+        }
+        let is_same = |outputs: &[Output]| {
+            (signed.outputs.len()..=signed.outputs.len() + 1).contains(&outputs.len())
+                && signed.outputs.iter().zip(outputs).all(|(recorded, found)| {
+                    scripts(recorded.miner).contains(&Some(&found.script)) && found.amount == recorded.received
+                })
+        };
+        let same = self.reader.transaction_where(block, is_same)?;
+        Ok(same.map(|(txid, outputs)| {
+            self.known.add(txid);
+            outputs
+        }))
     }
 
     fn output(&self, script: Option<&Script>, amount: u64) -> String {

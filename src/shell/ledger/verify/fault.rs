@@ -38,8 +38,8 @@ impl Faults {
         self.unchecked.push(format!("pool {}, {place}: {why}", self.pool));
     }
 
-    /// The same, whichever the pool.
-    pub(super) fn add_unchecked_at_all(&mut self, why: impl Display) {
+    /// The same, of every pool.
+    pub(super) fn add_unchecked_for_all_pools(&mut self, why: impl Display) {
         self.unchecked.push(why.to_string());
     }
 

@@ -37,7 +37,11 @@ impl Running {
         let pools = match http_call::call(&url, None, "listpools", &json!([])) {
             Ok(Value::Array(pools)) if must && !names.any(|name| find(&pools, name).is_some()) => {
                 let known: Vec<&str> = pools.iter().filter_map(|pool| pool["name"].as_str()).collect();
-                faults.add_unchecked_at_all(format!("the pool at {} is another: it has {}", url.url, known.join(", ")));
+                faults.add_unchecked_for_all_pools(format!(
+                    "the pool at {} is another: it has {}",
+                    url.url,
+                    known.join(", ")
+                ));
                 Err(None)
             }
             Ok(Value::Array(pools)) => Ok(pools),
@@ -48,10 +52,10 @@ impl Running {
     }
 
     /// Compares each chain of a pool that runs there, and says so, or why not. Of the pool it is told how it is called
-    /// and whether it is configured.
+    /// and how many chains the configuration gives it, where that was read.
     pub(super) fn compare(
         &self,
-        (pool, is_configured): (&str, bool),
+        (pool, configured): (&str, Option<usize>),
         names: &Names,
         audit: &Audit,
         faults: &mut Faults,
@@ -61,18 +65,14 @@ impl Running {
             Err(why) => return why.as_ref().map_or(String::new(), |why| not_compared(why)),
         };
         let Some(running) = find(pools, pool) else {
-            return match is_configured {
-                false => format!("  pool {pool} is not configured: not compared with the running pool\n"),
-                true => not_compared(&format!("that at {} began without it; restart edgepool", self.url.url)),
-            };
+            return self.absent(&format!("pool {pool}"), configured.map(|chains| chains > 0));
         };
         let mut text = String::new();
         for (index, ledger) in audit.ledgers() {
             // The parent chain needs no name.
             let chain = running["chains"][usize::from(index)].as_str().filter(|_| index > 0);
             if index > 0 && chain.is_none() {
-                let chain = names.chain(index);
-                text += &format!("  {chain} is not configured: not compared with the running pool\n");
+                text += &self.absent(&names.chain(index), configured.map(|chains| chains > usize::from(index)));
                 continue;
             }
             let live = Live { url: &self.url, pool, chain };
@@ -87,13 +87,25 @@ impl Running {
         }
         text + &format!("  the running pool at {} says the same at entry {}\n", self.url.url, audit.last)
     }
+
+    /// Why a pool or a chain is not compared that does not run there; whether it is configured is not always known.
+    fn absent(&self, what: &str, is_configured: Option<bool>) -> String {
+        let url = &self.url.url;
+        match is_configured {
+            None => format!("  {what} does not run at {url}: not compared with the running pool\n"),
+            Some(false) => format!("  {what} is not configured: not compared with the running pool\n"),
+            Some(true) => {
+                format!("  {what} is not compared: the running pool at {url} began without it; restart edgepool\n")
+            }
+        }
+    }
 }
 
 fn unanswered<T>(error: CallError, must: bool, faults: &mut Faults) -> Result<T, Option<String>> {
     match error {
         CallError::Connection(why) if !must => Err(Some(why)),
         error => {
-            faults.add_unchecked_at_all(format!("the running pool: {}", error.reason()));
+            faults.add_unchecked_for_all_pools(format!("the running pool: {}", error.reason()));
             Err(None)
         }
     }

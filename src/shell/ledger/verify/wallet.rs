@@ -11,19 +11,41 @@ use super::coins;
 use super::fault::Faults;
 use super::names::Names;
 use super::payees::Payees;
+use super::replay::Audit;
 use crate::base::amount::parse_amount;
 use crate::base::display_hash;
 use crate::coin::address;
 use crate::coin::script::Script;
 use crate::pool::ledger::Ledger;
-use crate::pool::record::MinerId;
+use crate::pool::record::{Entry, MinerId};
 use crate::pool::spec::{ChainSpec, NodeSpec};
+use crate::shell::config::PoolConfig;
 use crate::shell::http_call;
 use crate::shell::ledger::chain_reader::{ReadError, authorization, parsed, read_error};
 use crate::shell::secrets::Secret;
 
 /// Lines that are asked for at one time.
 const PAGE: usize = 1_000;
+
+/// Ids of all payments that any pool of the ledger signed, and those under which the chain has them.
+#[derive(Default)]
+pub(super) struct KnownPayments {
+    ids: BTreeSet<String>,
+}
+
+impl KnownPayments {
+    /// Takes in what an entry of a journal tells.
+    pub(super) fn follow(&mut self, entry: &Entry) {
+        if let Entry::PaymentSigned(signed) = entry {
+            self.ids.insert(display_hash(&signed.txid));
+        }
+    }
+
+    /// A payment is in the chain under this id.
+    pub(super) fn add(&mut self, txid: String) {
+        self.ids.insert(txid);
+    }
+}
 
 /// Miner and amount of each output that pays one, by transaction and place.
 type Unknown = BTreeMap<(String, u32), (MinerId, u64)>;
@@ -49,20 +71,42 @@ impl Line<'_> {
     }
 }
 
-/// Asks the wallet of a chain, if it pays from one, and says what the ledger does not know.
+/// Asks the wallet of each chain that pays from one, and says what the ledger does not know.
 pub(super) fn compare(
-    (spec, secret): (&ChainSpec, Option<&Secret>),
+    pool: &PoolConfig,
+    names: &Names,
+    audit: &Audit,
+    known: &KnownPayments,
+    faults: &mut Faults,
+) -> String {
+    let mut text = String::new();
+    for (index, ledger) in audit.ledgers() {
+        let place = usize::from(index);
+        let (spec, secret) = (pool.spec.chains.get(place), pool.wallet_secrets.get(place));
+        if let (Some(spec), Some(Some(secret))) = (spec, secret) {
+            text += &compare_chain((spec, secret), (index, ledger), names, audit.payees(index), known, faults);
+        }
+    }
+    text
+}
+
+fn compare_chain(
+    (spec, secret): (&ChainSpec, &Secret),
     (index, ledger): (u8, &Ledger),
     names: &Names,
     payees: &Payees,
+    known: &KnownPayments,
     faults: &mut Faults,
 ) -> String {
-    let (Some(payments), Some(secret)) = (&spec.payments, secret) else { return String::new() };
+    let Some(payments) = &spec.payments else { return String::new() };
     let ever = |miner| payees.between(names, index, miner, 0, u64::MAX).into_iter().flatten();
     let accounts = ledger.accounts().flat_map(|(miner, _)| ever(miner).map(move |script| (script, miner)));
     let accounts: BTreeMap<&Script, MinerId> = accounts.collect();
     let url = &payments.wallet.url;
-    match unknown(&payments.wallet, secret, spec, ledger, &accounts) {
+    match unknown(&payments.wallet, secret, spec, known, &accounts) {
+        Err(ReadError::Lost(_)) if !spec.mine => {
+            format!("  the wallet at {url} is not asked: {} is not mined any more and it does not answer\n", spec.name)
+        }
         Err(why) => {
             faults.add_unchecked(format!("chain {}", spec.name), format!("its wallet can't be asked: {why}"));
             String::new()
@@ -83,25 +127,23 @@ fn unknown(
     wallet: &NodeSpec,
     secret: &Secret,
     spec: &ChainSpec,
-    ledger: &Ledger,
+    known: &KnownPayments,
     accounts: &BTreeMap<&Script, MinerId>,
-) -> Result<Unknown, String> {
-    let known = ledger.payments().iter().filter_map(|payment| payment.signed.as_ref());
-    let known: BTreeSet<String> = known.map(|signed| display_hash(&signed.txid)).collect();
-    let authorization = authorization(secret)?;
+) -> Result<Unknown, ReadError> {
+    let authorization = authorization(wallet, secret)?;
     let mut unknown = Unknown::new();
     for page in 0.. {
         let params = json!(["*", PAGE, page * PAGE]);
         let answer = http_call::call_raw(wallet, authorization.as_deref(), "listtransactions", &params);
-        let answer = answer.map_err(|error| read_error(error).to_string())?;
-        let lines: Vec<Line> = parsed(&answer).map_err(|error: ReadError| error.to_string())?;
+        let answer = answer.map_err(read_error)?;
+        let lines: Vec<Line> = parsed(&answer)?;
         for line in lines.iter().filter(|line| line.is_payment()) {
             let (Some(txid), Some(address)) = (&line.txid, &line.address) else { continue };
             // What is no address of this chain by our own rules is none that a miner could be paid at.
             let Ok(address) = address::parse(address, spec.coin, spec.network) else { continue };
-            let Some(miner) = accounts.get(&address.script).filter(|_| !known.contains(txid)) else { continue };
+            let Some(miner) = accounts.get(&address.script).filter(|_| !known.ids.contains(txid)) else { continue };
             let amount = parse_amount(line.amount.get().trim_start_matches('-'))
-                .map_err(|error| format!("{txid}: {} {error}", line.amount))?;
+                .map_err(|error| ReadError::Answer(format!("{txid}: {} {error}", line.amount)))?;
             unknown.insert((txid.clone(), line.vout.unwrap_or(0)), (*miner, amount));
         }
         if lines.len() < PAGE {
