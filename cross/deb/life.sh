@@ -56,7 +56,8 @@ not_configured() {
     grep -q 'payout.address' <<<"$status" && grep -q 'correct /etc/edgepool/edgepool.json' <<<"$status" || fails "the status does not say what to do: $status"
     [ "$(inside stat -c '%U:%G %a' /etc/edgepool/edgepool.json)" = "root:edgepool 640" ] || fails "the configuration's owner"
     [ -z "$(inside man --warnings edgepool 2>&1 >/dev/null)" ] || fails "the manual has warnings"
-    says 'edgepool ledger verify' inside man edgepool || fails "no manual"
+    # Justified: between two words there may be more than one space.
+    says 'edgepool  *ledger  *verify' inside man edgepool || fails "no manual"
     inside bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader edgepool; complete -p edgepool' >/dev/null ||
         fails "no completion"
 }
