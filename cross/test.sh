@@ -23,9 +23,7 @@ readonly RUNNER
 
 # Tests whose oracle is a program started beside them, or the sources, gain nothing from an emulator.
 readonly UNIT=(--lib --test store --test pool_core --test coin_vectors --test coin_fit --test hostile_bytes
-    --test node_samples --test fuzz_corpus)
-# Each of these maps several ledgers of the largest size, for few of which a 32-bit process has addresses at one time.
-readonly ONE_BY_ONE=(--test verify -- --test-threads=1)
+    --test node_samples --test fuzz_corpus --test verify)
 readonly DAEMON=(--test real --test restart --test demo --test command_line)
 # It measures a crowd in a second process, which it can't start by an emulator.
 readonly NOT_EMULATED=(--skip a_crowd_of_rigs_is_measured)
@@ -92,10 +90,7 @@ shift
 for part in "${@:-unit daemon move}"; do
     for one in $part; do
         case $one in
-            unit)
-                unit_tests "${UNIT[@]}"
-                unit_tests "${ONE_BY_ONE[@]}"
-                ;;
+            unit) unit_tests "${UNIT[@]}" ;;
             daemon) daemon_tests "${DAEMON[@]}" -- "${NOT_EMULATED[@]}" ;;
             move) ledger_moves ;;
             short)

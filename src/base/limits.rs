@@ -91,7 +91,7 @@ pub const REQUESTS_PER_S: RangeInclusive<u64> = 10..=1_000_000;
 /// Lengths of a ban, in minutes; 0 for none.
 pub const BAN_MINUTES: RangeInclusive<u64> = 0..=10_080;
 /// Connections taken from one listener before everybody else has their turn.
-pub const ACCEPTS_PER_TURN: usize = 64;
+pub const ACCEPTS_PER_TURN: usize = 16;
 /// File descriptors that are kept from the rigs: the ledger, the loop, signals, the log and what libraries open.
 pub const SPARE_DESCRIPTORS: usize = 64;
 /// Silence after which a miner may be dropped, in seconds.

@@ -205,9 +205,9 @@ impl Pool {
         }
     }
 
-    /// The batch is not on disk. Its shares are refused and their credit taken back; its money events
-    /// and blocks stay for the next try, and its payments wait for that. A found block is submitted all the same: it is worth more than
-    /// its place in the journal.
+    /// The batch is not on disk. Its shares are refused and their credit taken back; its money events and blocks stay for
+    /// the next try, and its payments wait for that. A found block is submitted all the same: it is worth more than its
+    /// place in the journal.
     pub fn handle_commit_failed(&mut self, reason: &str, now: Now) {
         log::error!("{}: the ledger cannot be written: {reason}", self.spec.name);
         let commits = &mut self.commits;

@@ -239,6 +239,8 @@ impl Daemon {
         for index in self.listeners.due(now) {
             self.accept(index, now);
         }
+        // A crowd's bytes take a while: what became due meanwhile is not left for the next turn.
+        let now = self.clock.now();
         for pool in &mut self.pools {
             if pool.poll_timeout() <= now.mono_ms {
                 pool.handle_timeout(now);

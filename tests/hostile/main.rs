@@ -3,7 +3,8 @@
 //! honest connection ends. What it does to the latency is printed, not judged: that depends on the machine.
 //!
 //! The ordinary run is a short one with fewer of each. `EDGEPOOL_HOSTILE=60` runs at full size, for so many seconds
-//! without and so many with the hostile ones; from 420 on floods are seen to be banned.
+//! without and so many with the hostile ones; from 420 on floods are seen to be banned. In between the hostile ones are at
+//! another pool of the same machine, which they load as much: what the latency is then is the machine's part of it.
 
 mod honest;
 mod hostile;
@@ -23,7 +24,7 @@ use hostile::{Horde, Tally};
 use place::Place;
 use serde_json::{Value, json};
 
-/// Without the hostile ones, one minute is like another.
+/// Without the hostile ones at this pool, one minute is like another.
 const LONGEST_QUIET: Duration = Duration::from_secs(60);
 
 /// How large a run is.
@@ -53,7 +54,13 @@ fn hostile_clients_cost_nobody_but_themselves() {
     let crowd = Crowd::start(place.stratum, size.honest, size.interval);
     let begun = place.processor_ticks();
     let quiet = crowd.watch(size.phase.min(LONGEST_QUIET));
-    let (before_kb, alone) = (place.resident_kb(), place.processor_ticks());
+    let alone = place.processor_ticks();
+    let other = Place::prepare("other", 4_000);
+    let elsewhere = Horde::start(other.stratum, size.hostile);
+    let beside = crowd.watch(size.phase.min(LONGEST_QUIET));
+    check_kinds(&elsewhere.stop());
+    drop(other);
+    let (before_kb, begun_here) = (place.resident_kb(), place.processor_ticks());
 
     let horde = Horde::start(place.stratum, size.hostile);
     let beset = crowd.watch(size.phase);
@@ -64,13 +71,14 @@ fn hostile_clients_cost_nobody_but_themselves() {
 
     println!("{} honest rigs, {} hostile clients of each kind, {:?}", size.honest, size.hostile, size.phase);
     print_latencies("alone", &quiet);
+    print_latencies("hostile ones elsewhere", &beside);
     print_latencies("with hostile clients", &beset);
     for (kind, tally) in &tallies {
         println!("{kind:<12} {tally}");
     }
     let percent = |ticks: u64, time: Duration| ticks as f64 / time.as_secs_f64();
-    let (alone, beside) = (percent(alone - begun, size.phase.min(LONGEST_QUIET)), percent(end - alone, size.phase));
-    println!("pool's processor time {alone:.1} % alone, {beside:.1} % with hostile clients");
+    let (alone, with) = (percent(alone - begun, size.phase.min(LONGEST_QUIET)), percent(end - begun_here, size.phase));
+    println!("pool's processor time {alone:.1} % alone, {with:.1} % with hostile clients");
     println!("pool's memory {before_kb} kB, then {after_kb} kB; bans: {bans}");
 
     assert_eq!((done.refused, done.closed), (0, 0), "honest rigs lost shares or connections: {:?}", done.complaints);

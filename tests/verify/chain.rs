@@ -209,6 +209,8 @@ pub fn configure(scratch: &Scratch, node: SocketAddr) -> PathBuf {
     let payout = address::encode(&pool_script(), litecoin, litecoin.network("regtest").unwrap()).unwrap();
     let config = json!({
         "data_dir": scratch.0,
+        // A 32-bit process has addresses for few ledgers of the usual size.
+        "ledger": { "map_mib": 16 },
         "pools": [{
             "name": "ltc",
             "coin": "litecoin",

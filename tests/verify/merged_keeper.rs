@@ -277,7 +277,9 @@ fn chain(name: &str, coin: &str, node: Option<SocketAddr>) -> Value {
 pub fn configure(scratch: &Scratch, nodes: [Option<SocketAddr>; 3]) -> PathBuf {
     let mut pool = chain("ltc", "litecoin", nodes[0]);
     pool["merge"] = json!([chain("doge", "dogecoin", nodes[1]), chain("pep", "pepecoin", nodes[2])]);
-    let config = json!({ "data_dir": scratch.0, "rpc": { "listen": "127.0.0.1:0" }, "pools": [pool] });
+    let ledger = json!({ "map_mib": 16 });
+    let rpc = json!({ "listen": "127.0.0.1:0" });
+    let config = json!({ "data_dir": scratch.0, "ledger": ledger, "rpc": rpc, "pools": [pool] });
     let path = scratch.0.join("edgepool.json");
     std::fs::write(&path, config.to_string()).unwrap();
     path
