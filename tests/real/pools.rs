@@ -168,9 +168,13 @@ fn assert_asked_by_name(farm: &Farm) {
     };
     assert_eq!(measured(NAMES[0]), measured(NAMES[1]));
     assert!(measured(NAMES[0]).len() > 10, "{metrics}");
-    let status = succeeded(&Pool::run(&["status", "--url", &format!("http://127.0.0.1:{}", daemon.rpc_port)]));
     for (name, node) in NAMES.iter().zip(&farm.nodes) {
-        assert!(status.contains(&format!("{name} · {} regtest · height {}", node.kind().coin, node.height() + 1)));
+        // Of the block that was just found its pool may not have the next template yet.
+        let line = format!("{name} · {} regtest · height {}", node.kind().coin, node.height() + 1);
+        wait_for(&line, 10, || {
+            let status = succeeded(&Pool::run(&["status", "--url", &format!("http://127.0.0.1:{}", daemon.rpc_port)]));
+            status.contains(&line).then_some(())
+        });
     }
 }
 
