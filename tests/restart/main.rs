@@ -19,7 +19,7 @@ use edgepool::coin::address;
 use edgepool::coin::script::Script;
 use edgepool::shell::demo::chain::{Chain, ChainSpec};
 use edgepool::shell::demo::node::EmbeddedNode;
-use edgepool::shell::ledger::verify;
+use edgepool::shell::ledger::{Task, Which, run, verify};
 use edgepool::shell::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -146,7 +146,13 @@ fn five_hundred_rigs_lose_nothing_in_two_restarts() {
     // Each rig has one session from its first connection to its last.
     assert_eq!((tally.sessions, tally.resumed), (RIGS as u64, 2 * RIGS as u64), "{tally:?}");
     assert_eq!(tally.connections, 3 * RIGS as u64, "{tally:?}");
-    let store = Store::open(&folder, 64, &["demo"]).unwrap();
+    // By way of an export: the program that was tried may be of another word size than this one.
+    let (export, there) = (folder.join("export"), folder.join("there"));
+    let exporting = program::command().args(["ledger", "export", "--data-dir"]).args([&folder, &export]).status();
+    assert!(exporting.unwrap().success());
+    let which = Which { config: "none".into(), data_dir: Some(there.clone()) };
+    run(&which, &Task::Import { from: export }).unwrap();
+    let store = Store::open(&there, 64, &["demo"]).unwrap();
     let recovered = store.load(0).unwrap();
     // What was sent twice, for want of an answer, is in the ledger once.
     assert_eq!(recovered.clock.unwrap().total_shares, tally.accepted, "{tally:?}");
