@@ -3,8 +3,8 @@
 //!
 //! With V the coinbase value, f the fee, w the work in the window and b what is owed from earlier:
 //! fee = ⌊V·f/10⁶⌋, D = V − fee, eᵢ = ⌊D·wᵢ/W⌋, dueᵢ = eᵢ + bᵢ. Who is due at least the minimum payout is
-//! ranked by due, then by script (a miner without one is never due); the first `max_outputs − 1` are paid, the rest is carried. The pool's
-//! output takes what is left.
+//! ranked by due, then by script (a miner without one is never due); the first `max_outputs − 1` are paid, the rest is
+//! carried. The pool's output takes what is left.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::amount::MILLION;
 use crate::coin::script::Script;
 
-use super::record::{MinerId, Part};
+use super::record::{BlockFound, MinerId, Part};
 use super::spec::Terms;
 
 /// One miner's claim on the next block.
@@ -56,6 +56,29 @@ impl fmt::Display for Imbalance {
 }
 
 impl std::error::Error for Imbalance {}
+
+/// Shares a block of the journal out again among `parts`, by the value and the terms that its entry has. Each is paid at the
+/// script that `payee` gives.
+pub fn redo(found: &BlockFound, parts: &[Part], payee: impl Fn(&Part) -> Option<Script>) -> Split {
+    let scripts: Vec<Option<Script>> = parts.iter().map(payee).collect();
+    let claims: Vec<Claim> = parts
+        .iter()
+        .zip(&scripts)
+        .map(|(part, script)| Claim {
+            miner: part.miner,
+            script: script.as_ref(),
+            work: part.work,
+            balance: part.balance_before,
+        })
+        .collect();
+    let terms = Terms {
+        pool_script: Script::from_bytes(found.pool_script.clone()),
+        fee_ppm: found.fee_ppm,
+        min_payout: found.min_payout,
+        max_outputs: found.max_outputs,
+    };
+    split(found.value, &terms, &claims)
+}
 
 /// Shares out `value` base units among `claims` by `terms`. The order of the claims does not matter.
 pub fn split(value: u64, terms: &Terms, claims: &[Claim]) -> Split {

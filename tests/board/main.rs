@@ -10,17 +10,17 @@ mod node;
 mod power;
 mod vm;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of a real node need more of it")]
 #[path = "../real/http.rs"]
 mod http;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of a real node need more of it")]
 #[path = "../real/miner.rs"]
 mod miner;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of a real node need more of it")]
 #[path = "../real/place.rs"]
 mod place;
 #[path = "../real/pour.rs"]
 mod pour;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of a real node need more of it")]
 #[path = "../real/proof_of_work.rs"]
 mod proof_of_work;

@@ -3,9 +3,8 @@
 
 use crate::base::amount::{MILLION, format_signed};
 use crate::coin::script::Script;
-use crate::pool::record::{BlockFound, MinerId, Part, Payout};
-use crate::pool::spec::Terms;
-use crate::pool::split::{Claim, Split, split};
+use crate::pool::record::{BlockFound, MinerId, Payout};
+use crate::pool::split::{Split, redo};
 
 use super::balances::Balances;
 use super::coins;
@@ -57,7 +56,8 @@ pub(super) fn is_converted(found: &BlockFound) -> bool {
 /// Redoes the split. Where an address was named in the millisecond of the job, the job may have been made before.
 fn check_split(found: &BlockFound, names: &Names, payees: &Payees) -> Vec<String> {
     let check = |script: &dyn Fn(&[Option<&Script>]) -> Option<Script>| {
-        let redone = redo(found, |part| script(&payees.at(names, found.chain, part.miner, found.job_at.pool_ms)));
+        let redone =
+            redo(found, &found.parts, |part| script(&payees.at(names, found.chain, part.miner, found.job_at.pool_ms)));
         let mut wrong = Vec::new();
         compare_parts(found, &redone, names, &mut wrong);
         compare_outputs(found, &redone, names, &mut wrong);
@@ -66,28 +66,6 @@ fn check_split(found: &BlockFound, names: &Names, payees: &Payees) -> Vec<String
     let wrong = check(&|scripts| scripts.first().copied().flatten().cloned());
     let is_right_before = || check(&|scripts| scripts.last().copied().flatten().cloned()).is_empty();
     if wrong.is_empty() || is_right_before() { Vec::new() } else { wrong }
-}
-
-fn redo(found: &BlockFound, script: impl Fn(&Part) -> Option<Script>) -> Split {
-    let scripts: Vec<Option<Script>> = found.parts.iter().map(script).collect();
-    let claims: Vec<Claim> = found
-        .parts
-        .iter()
-        .zip(&scripts)
-        .map(|(part, script)| Claim {
-            miner: part.miner,
-            script: script.as_ref(),
-            work: part.work,
-            balance: part.balance_before,
-        })
-        .collect();
-    let terms = Terms {
-        pool_script: Script::from_bytes(found.pool_script.clone()),
-        fee_ppm: found.fee_ppm,
-        min_payout: found.min_payout,
-        max_outputs: found.max_outputs,
-    };
-    split(found.value, &terms, &claims)
 }
 
 fn compare_parts(found: &BlockFound, redone: &Split, names: &Names, wrong: &mut Vec<String>) {
