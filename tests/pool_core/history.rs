@@ -1,6 +1,6 @@
 //! What a person sees of the money: histories, and proofs from which every split is redone by hand.
 
-use edgepool::face::{LedgerSize, Site, methods};
+use edgepool::face::methods;
 use edgepool::pool::record::{BlockFound, BlockJudged, BlockStatus, Entry, Payout, Recovered, Stamp};
 use edgepool::pool::record::{PaymentJudged, PaymentOutput, PaymentQueued, PaymentSigned, PaymentStatus};
 use edgepool::pool::{Pool, split};
@@ -9,20 +9,11 @@ use serde_json::{Value, json};
 use crate::disk::Disk;
 use crate::node::block_hash;
 use crate::rig::Want;
-use crate::scene::{SECOND, Scene, TODAY, address, spec};
+use crate::scene::{SECOND, Scene, TODAY, address, site, spec};
 
 fn try_ask(pool: &mut Pool, disk: &Disk, method: &str, params: Value) -> Result<Value, (i64, String)> {
     let now = edgepool::base::time::Now { mono_ms: 0, wall_ms: TODAY };
-    let mut site = Site {
-        pools: std::slice::from_mut(pool),
-        journals: disk,
-        now,
-        started_ms: 0,
-        ledger: LedgerSize::default(),
-        is_admin: false,
-        stop: false,
-        must_commit: false,
-    };
+    let mut site = site(pool, disk, now, false);
     methods::call(&mut site, method, params).map_err(|error| (error.code, error.message))
 }
 
@@ -322,16 +313,7 @@ fn points_of_a_graph_hold_every_share_of_the_window_in_its_slot() {
     scene.work(rig, "d", Want::Share);
     let now = scene.now;
     let mut of = |params: Value| {
-        let mut site = Site {
-            pools: std::slice::from_mut(&mut scene.pool),
-            journals: &scene.disk,
-            now,
-            started_ms: 0,
-            ledger: LedgerSize::default(),
-            is_admin: false,
-            stop: false,
-            must_commit: false,
-        };
+        let mut site = site(&mut scene.pool, &scene.disk, now, false);
         methods::call(&mut site, "gethistory", params).map_err(|error| error.code)
     };
     let busy = |points: &Value| -> Vec<(u64, u64)> {

@@ -3,27 +3,18 @@
 
 use edgepool::base::slots::Key;
 use edgepool::coin::script::Script;
-use edgepool::face::{LedgerSize, Site, methods, metrics, table};
+use edgepool::face::{Site, methods, metrics, table};
 use serde_json::{Value, json};
 
 use crate::history::redo;
 use crate::merged::{address_on, blocks, pass_block, rig_as, shares, start};
 use crate::node::Mode;
 use crate::rig::Want;
-use crate::scene::{SECOND, Scene, script};
+use crate::scene::{SECOND, Scene, script, site};
 
 /// A site of this pool; what `ask` gives, and whether it must be written before it is answered.
 fn at<T>(scene: &mut Scene, is_admin: bool, ask: impl FnOnce(&mut Site) -> T) -> (T, bool) {
-    let mut site = Site {
-        pools: std::slice::from_mut(&mut scene.pool),
-        journals: &scene.disk,
-        now: scene.now,
-        started_ms: 0,
-        ledger: LedgerSize::default(),
-        is_admin,
-        stop: false,
-        must_commit: false,
-    };
+    let mut site = site(&mut scene.pool, &scene.disk, scene.now, is_admin);
     let answer = ask(&mut site);
     (answer, site.must_commit)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use edgepool::base::time::HOUR;
-use edgepool::face::{LedgerSize, Site, methods};
+use edgepool::face::methods;
 use edgepool::pool::paying::PaymentError;
 use edgepool::pool::payments::Reason;
 use edgepool::pool::record::MinerId;
@@ -11,7 +11,7 @@ use edgepool::pool::spec::{FeeFrom, NodeSpec, PaymentsSpec, PoolSpec};
 use serde_json::{Value, json};
 
 use crate::rig::Want;
-use crate::scene::{Death, Effect, SECOND, Scene, address, script};
+use crate::scene::{Death, Effect, SECOND, Scene, address, script, site};
 use crate::wallet::{Break, Wallet};
 
 /// What the small miners of [`mature`] are owed: 1/22 of 3.125 LTC less 1 %, each.
@@ -341,16 +341,7 @@ fn a_short_wallet_pays_fewer_and_a_locked_one_waits() {
 }
 
 fn rpc(scene: &mut Scene, method: &str, params: Value) -> Result<Value, (i64, String)> {
-    let mut site = Site {
-        pools: std::slice::from_mut(&mut scene.pool),
-        journals: &scene.disk,
-        now: scene.now,
-        started_ms: 0,
-        ledger: LedgerSize::default(),
-        is_admin: true,
-        stop: false,
-        must_commit: false,
-    };
+    let mut site = site(&mut scene.pool, &scene.disk, scene.now, true);
     let answer = methods::call(&mut site, method, params).map_err(|error| (error.code, error.message));
     assert_eq!(site.must_commit, method == "paybalances" && matches!(&answer, Ok(answer) if answer["pays"].is_null()));
     scene.advance(SECOND);

@@ -8,6 +8,7 @@ use edgepool::base::time::Now;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::coin::params::coin;
 use edgepool::coin::script::Script;
+use edgepool::face::{LedgerSize, Site};
 use edgepool::pool::handover::{HandoverError, decode, encode};
 use edgepool::pool::spec::{ChainSpec, GuardSpec, NodeSpec, PoolSpec, PortSpec, StratumSpec, Terms, VardiffSpec};
 use edgepool::pool::upstream::{LinkAction, LinkKind};
@@ -105,6 +106,20 @@ pub fn spec(nodes: usize) -> PoolSpec {
         window_ms: 24 * HOUR,
         max_miners: 8,
         commit_ms: 250,
+    }
+}
+
+/// A pool as a request to the RPC port sees it.
+pub fn site<'a>(pool: &'a mut Pool, disk: &'a Disk, now: Now, is_admin: bool) -> Site<'a> {
+    Site {
+        pools: std::slice::from_mut(pool),
+        journals: disk,
+        now,
+        started_ms: 0,
+        ledger: LedgerSize::default(),
+        is_admin,
+        stop: false,
+        must_commit: false,
     }
 }
 
