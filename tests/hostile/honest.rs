@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use edgepool::base::rng::Rng;
 use edgepool::coin::difficulty::Difficulty;
 use edgepool::shell::demo::work::Work;
 use mio::net::TcpStream;
@@ -98,12 +99,14 @@ fn run(pool: SocketAddr, count: usize, interval: Duration, shared: &Mutex<Shared
         stream.set_nodelay(true).unwrap();
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(number), Interest::READABLE).unwrap();
-        // Spread over the interval: no two are due at one time.
-        rigs.push(Rig::new(stream, number, begun + interval + interval * number as u32 / count as u32));
+        rigs.push(Rig::new(stream, number, interval, begun));
     }
     let mut stop_at = None;
     loop {
-        poll.poll(&mut events, Some(Duration::from_millis(2))).unwrap();
+        match poll.poll(&mut events, Some(Duration::from_millis(2))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
+            _ => {}
+        }
         let mut shared = shared.lock().unwrap();
         for event in &events {
             rigs[event.token().0].read(&mut shared);
@@ -121,7 +124,7 @@ fn run(pool: SocketAddr, count: usize, interval: Duration, shared: &Mutex<Shared
         let now = Instant::now();
         let due = rigs.iter_mut().filter(|rig| rig.due_at <= now && rig.work.is_some());
         if let Some(rig) = due.min_by_key(|rig| rig.due_at) {
-            rig.mine(interval, &mut shared);
+            rig.mine(&mut shared);
         }
     }
 }
@@ -136,13 +139,16 @@ struct Rig {
     work: Option<Work>,
     username: String,
     next_id: u64,
+    interval: Duration,
     due_at: Instant,
+    rng: Rng,
     waiting: Vec<(u64, Instant)>,
     is_closed: bool,
 }
 
 impl Rig {
-    fn new(stream: TcpStream, number: usize, due_at: Instant) -> Rig {
+    /// One that finds a share each `interval`, on the average.
+    fn new(stream: TcpStream, number: usize, interval: Duration, now: Instant) -> Rig {
         let mut hash = [1; 20];
         hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let mut rig = Rig {
@@ -155,12 +161,22 @@ impl Rig {
             work: None,
             username: address_of(&hash),
             next_id: FIRST,
-            due_at,
+            interval,
+            due_at: now,
+            rng: Rng::new(number as u64),
             waiting: Vec::new(),
             is_closed: false,
         };
+        rig.set_due();
         rig.say(SUBSCRIBE, "mining.subscribe", &json!(["honest/1"]));
         rig
+    }
+
+    /// Shares come as chance has it. Were they regular, what they wait for the next commit would hang on how the two
+    /// beats fall together, and a moment's delay would shift it by many.
+    fn set_due(&mut self) {
+        let chance = (self.rng.below(1 << 32) + 1) as f64 / (1u64 << 32) as f64;
+        self.due_at += self.interval.mul_f64(-chance.ln());
     }
 
     fn say(&mut self, id: u64, method: &str, params: &Value) {
@@ -172,9 +188,9 @@ impl Rig {
         }
     }
 
-    fn mine(&mut self, interval: Duration, shared: &mut Shared) {
+    fn mine(&mut self, shared: &mut Shared) {
         let Some(found) = self.work.as_mut().and_then(|work| work.search(HASHES).into_iter().next()) else { return };
-        self.due_at += interval;
+        self.set_due();
         shared.done.submitted += 1;
         let id = self.next_id;
         self.next_id += 2;
