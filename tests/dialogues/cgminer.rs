@@ -144,6 +144,48 @@ fn what_it_answers_to_a_pool_is_not_answered_again() {
 }
 
 #[test]
+fn a_share_found_while_the_line_was_down_is_sent_once_the_session_is_resumed() {
+    let mut table = Table::of("bitcoin");
+    let mut client = Client::new(&mut table, OLD);
+    let user = format!("{}.rig1", table.address());
+    let authorize =
+        |id| format!("{{\"id\": {id}, \"method\": \"mining.authorize\", \"params\": [\"{user}\", \"x\"]}}\n");
+    table.say(client.rig, "{\"id\": 0, \"method\": \"mining.subscribe\", \"params\": [\"cgminer/4.10.0\"]}\n");
+    client.read_subscribe(&mut table, json!(0));
+    table.say(client.rig, authorize(1));
+    client.read_authorize(&mut table, json!(1)).unwrap();
+    client.read_work(&mut table);
+    let (session, extranonce1) = (client.session.clone(), client.extranonce1.clone());
+    let (extranonce2, nonce) = client.mine("bitcoin", 0, Want::Share);
+    let (job, ntime) = (client.job().id.clone(), client.job().ntime_text.clone());
+    table.pool.handle_miner_closed(client.rig);
+    table.wait(20_000);
+
+    client.rig = table.connect();
+    table.say(
+        client.rig,
+        format!("{{\"id\": 2, \"method\": \"mining.subscribe\", \"params\": [\"cgminer/4.10.0\", \"{session}\"]}}\n"),
+    );
+    client.read_subscribe(&mut table, json!(2));
+    // Only if it is the same does the program send what it has kept.
+    assert_eq!((&client.session, &client.extranonce1), (&session, &extranonce1));
+    table.say(client.rig, authorize(3));
+    client.read_authorize(&mut table, json!(3)).unwrap();
+    let share = |id: u32| {
+        format!(
+            "{{\"params\": [\"{user}\", \"{job}\", \"{extranonce2}\", \"{ntime}\", \"{nonce}\"], \"id\": {id}, \
+             \"method\": \"mining.submit\"}}\n"
+        )
+    };
+    table.say(client.rig, share(4));
+    assert_eq!(client.read_verdict(&mut table, json!(4)), Ok(()));
+    // Had the answer been lost with the line, the program would send it again: it is told yes, and counted once.
+    table.say(client.rig, share(5));
+    assert_eq!(client.read_verdict(&mut table, json!(5)), Ok(()));
+    assert_eq!(table.pool.window().total_shares(), 1);
+}
+
+#[test]
 fn a_session_of_another_pool_is_no_hindrance() {
     let mut table = Table::of("bitcoin");
     let mut client = Client::new(&mut table, CGMINER);

@@ -52,11 +52,21 @@ fn it_comes_back_with_its_session_or_with_nothing() {
     let mut client = Client::new(&mut table, METHODS);
     table.say(client.rig, "{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": [\"cpuminer/2.5.1\"]}\n");
     client.read_subscribe(&mut table, json!(1));
-    let session = client.session.clone();
+    let user = table.address();
+    table
+        .say(client.rig, format!("{{\"id\": 2, \"method\": \"mining.authorize\", \"params\": [\"{user}\", \"x\"]}}\n"));
+    client.read_authorize(&mut table, json!(2)).unwrap();
+    client.read_work(&mut table);
+    let (session, extranonce1) = (client.session.clone(), client.extranonce1.clone());
     table.pool.handle_miner_closed(client.rig);
-    for params in [format!("\"cpuminer/2.5.1\", \"{session}\""), "\"cpuminer/2.5.1\", \"x\"".into(), String::new()] {
+    for (params, is_resumed) in [
+        (format!("\"cpuminer/2.5.1\", \"{session}\""), true),
+        ("\"cpuminer/2.5.1\", \"x\"".into(), false),
+        (String::new(), false),
+    ] {
         let mut again = Client::new(&mut table, METHODS);
         table.say(again.rig, format!("{{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": [{params}]}}\n"));
         again.read_subscribe(&mut table, json!(1));
+        assert_eq!(again.session == session && again.extranonce1 == extranonce1, is_resumed, "{params}");
     }
 }
