@@ -1,4 +1,4 @@
-//! cgminer 4.8 to 4.13: its spaces, its order of members, its numbering from 0. Avalon's controllers and the L3's
+//! cgminer 4.8 to 4.11: its spaces, its order of members, its numbering from 0. Avalon's controllers and the L3's
 //! are this program.
 
 use serde_json::json;
