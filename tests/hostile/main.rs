@@ -83,7 +83,10 @@ fn hostile_clients_cost_nobody_but_themselves() {
 
     assert_eq!((done.refused, done.closed), (0, 0), "honest rigs lost shares or connections: {:?}", done.complaints);
     assert_eq!(done.accepted, done.submitted, "honest shares without an answer");
-    assert!(quiet.shares.len() >= size.honest && beset.shares.len() >= size.honest, "as many shares are judged as there are rigs, or more");
+    assert!(
+        quiet.shares.len() >= size.honest && beset.shares.len() >= size.honest,
+        "as many shares are judged as there are rigs, or more"
+    );
     check_kinds(&tallies);
     assert!(after_kb < before_kb + 64 * 1024, "hostile clients are kept in memory: {before_kb} kB, {after_kb} kB");
     if size.phase >= Duration::from_secs(420) {
