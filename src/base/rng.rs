@@ -25,6 +25,13 @@ impl Rng {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// The time until what comes by chance comes next, as often as once in `mean` on the average, in the unit of `mean`.
+    pub fn wait(&mut self, mean: f64) -> f64 {
+        // Within (0, 1], so that its logarithm is finite.
+        let drawn = ((self.next_u64() >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+        -libm::log(drawn) * mean
+    }
+
     /// `mean_ms` give or take a quarter, so that many timers don't fire together.
     pub fn jitter(&mut self, mean_ms: u64) -> u64 {
         mean_ms - mean_ms / 4 + self.below(mean_ms / 2 + 1)

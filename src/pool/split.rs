@@ -57,8 +57,8 @@ impl fmt::Display for Imbalance {
 
 impl std::error::Error for Imbalance {}
 
-/// Shares a block of the journal out again among `parts`, by the value and the terms that its entry has. Each is paid at the
-/// script that `payee` gives.
+/// Shares a block of the journal out again among `parts`, by the value and the terms that its entry has. Each is paid at
+/// the script that `payee` gives.
 pub fn redo(found: &BlockFound, parts: &[Part], payee: impl Fn(&Part) -> Option<Script>) -> Split {
     let scripts: Vec<Option<Script>> = parts.iter().map(payee).collect();
     let claims: Vec<Claim> = parts

@@ -103,9 +103,8 @@ fn run(pool: SocketAddr, count: usize, interval: Duration, shared: &Mutex<Shared
     }
     let mut stop_at = None;
     loop {
-        match poll.poll(&mut events, Some(Duration::from_millis(2))) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
-            _ => {}
+        if let Err(error) = poll.poll(&mut events, Some(Duration::from_millis(2))) {
+            assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         }
         let mut shared = shared.lock().unwrap();
         for event in &events {
@@ -175,8 +174,7 @@ impl Rig {
     /// Shares come as chance has it. Were they regular, what they wait for the next commit would hang on how the two
     /// beats fall together, and a moment's delay would shift it by many.
     fn set_due(&mut self) {
-        let chance = (self.rng.below(1 << 32) + 1) as f64 / (1u64 << 32) as f64;
-        self.due_at += self.interval.mul_f64(-chance.ln());
+        self.due_at += Duration::from_secs_f64(self.rng.wait(self.interval.as_secs_f64()));
     }
 
     fn say(&mut self, id: u64, method: &str, params: &Value) {

@@ -190,24 +190,28 @@ impl Horde {
     pub fn start(pool: SocketAddr, of_each: usize) -> Horde {
         let stopping = Arc::new(AtomicBool::new(false));
         let (mut threads, mut counters) = (Vec::new(), BTreeMap::new());
-        for (kind, (name, act)) in KINDS.iter().enumerate() {
-            let shared: &Arc<Counters> = counters.entry(*name).or_default();
-            for index in 0..of_each {
-                let client = Client {
-                    pool,
-                    from: Ipv4Addr::new(127, 0, kind as u8 + 1, index as u8 + 1),
-                    number: kind * of_each + index,
-                    stopping: stopping.clone(),
-                    counters: shared.clone(),
-                };
-                threads.push(thread::spawn(move || {
-                    step_back();
-                    while client.goes_on() {
-                        act(&client);
-                    }
-                }));
+        let start = || {
+            // Threads are scheduled as the one that starts them.
+            step_back();
+            for (kind, (name, act)) in KINDS.iter().enumerate() {
+                let shared: &Arc<Counters> = counters.entry(*name).or_default();
+                for index in 0..of_each {
+                    let client = Client {
+                        pool,
+                        from: Ipv4Addr::new(127, 0, kind as u8 + 1, index as u8 + 1),
+                        number: kind * of_each + index,
+                        stopping: stopping.clone(),
+                        counters: shared.clone(),
+                    };
+                    threads.push(thread::spawn(move || {
+                        while client.goes_on() {
+                            act(&client);
+                        }
+                    }));
+                }
             }
-        }
+        };
+        thread::scope(|scope| scope.spawn(start).join()).expect("threads can be started");
         Horde { stopping, threads, counters }
     }
 

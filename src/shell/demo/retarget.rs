@@ -54,8 +54,7 @@ mod tests {
             }
             let hashes = next_hashes(&steps, 5);
             steps.push(Step { time: now as u32, hashes });
-            let chance = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-            now += -libm::log(1.0 - chance) * hashes as f64 / rate;
+            now += rng.wait(hashes as f64 / rate);
         }
         (now - began) / (count - skip) as f64
     }

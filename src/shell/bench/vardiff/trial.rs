@@ -141,11 +141,8 @@ impl Trial {
     }
 
     fn search(&mut self) {
-        // Within (0, 1], so that its logarithm is finite.
-        let drawn = (self.rng.next_u64() >> 11) as f64 + 1.0;
-        let drawn = drawn / (1u64 << 53) as f64;
         let mean = self.difficulty.units() as f64 / self.pace;
-        self.next_found = self.now + (-libm::log(drawn) * mean).max(LEAST_GAP_MS);
+        self.next_found = self.now + self.rng.wait(mean).max(LEAST_GAP_MS);
     }
 
     /// How a rig of the present pace fared from `from` until now.
